@@ -1,0 +1,454 @@
+"""DESIGN 6: what the hub does within one turn of the event loop, and who may ask it to."""
+
+from __future__ import annotations
+
+import asyncio
+import selectors
+import signal
+import threading
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from notistore import Recipient, SseHub
+from notistore.errors import TooManyStreams
+from notistore.hub import Subscription
+from notistore.sse import Event
+
+ONE, TWO, THREE = (Event("notification", number) for number in (1, 2, 3))
+
+
+async def read(stream: Subscription) -> bytes:
+    """The next that comes."""
+    async with asyncio.timeout(10):
+        return await anext(stream)
+
+
+async def rest(stream: Subscription) -> bytes:
+    """All that is still to come from a stream that ends."""
+    async with asyncio.timeout(10):
+        return b"".join([data async for data in stream])
+
+
+async def tick() -> None:
+    """Let the hub hand out what has been published."""
+    await asyncio.sleep(0)
+
+
+async def test_a_stream_gets_what_is_published_for_its_recipient(user: Recipient) -> None:
+    hub = SseHub()
+    async with hub.subscribe(user) as stream:
+        hub.publish(user, ONE)
+        assert await read(stream) == ONE.encode()
+
+
+async def test_events_of_one_tick_are_joined_in_order(user: Recipient) -> None:
+    hub = SseHub()
+    async with hub.subscribe(user) as stream:
+        hub.publish(user, ONE, TWO)
+        hub.publish(user, THREE)
+        assert await read(stream) == ONE.encode() + TWO.encode() + THREE.encode()
+
+
+async def test_every_one_of_many_streams_gets_every_event_once_and_in_order(user: Recipient) -> None:
+    hub = SseHub(streams_per_recipient=1000)
+    streams = [hub.subscribe(user) for _ in range(1000)]
+    for event in (ONE, TWO, THREE):
+        hub.publish(user, event)
+        await tick()  # far from all have been handed the last one
+    hub.close()
+    expected = ONE.encode() + TWO.encode() + THREE.encode()
+    assert {await rest(stream) for stream in streams} == {expected}
+
+
+async def test_what_gathers_while_many_are_handed_out_is_not_too_much_for_readers_that_keep_up(user: Recipient) -> None:
+    hub = SseHub(streams_per_recipient=1000, backlog=10 * len(ONE.encode()))
+    streams = [hub.subscribe(user) for _ in range(1000)]
+    reading = [asyncio.create_task(rest(stream)) for stream in streams]
+    for _ in range(40):
+        hub.publish(user, ONE, TWO)
+        await tick()
+    await hub.flush()
+    await tick()
+    hub.close()
+    assert set(await asyncio.gather(*reading)) == {(ONE.encode() + TWO.encode()) * 40}
+
+
+async def test_all_streams_of_a_recipient_share_the_same_bytes(user: Recipient) -> None:
+    hub = SseHub()
+    async with hub.subscribe(user) as first, hub.subscribe(user) as second:
+        hub.publish(user, ONE, TWO)
+        assert await read(first) is await read(second)
+
+
+async def test_events_published_after_subscribing_wait_for_the_reader(user: Recipient) -> None:
+    hub = SseHub()
+    async with hub.subscribe(user) as stream:
+        for event in (ONE, TWO):
+            hub.publish(user, event)
+            await tick()
+        assert await read(stream) == ONE.encode() + TWO.encode()
+
+
+async def test_events_published_before_subscribing_do_not_come(user: Recipient) -> None:
+    hub = SseHub()
+    hub.publish(user, ONE)
+    async with hub.subscribe(user) as stream:
+        hub.publish(user, TWO)
+        assert await read(stream) == TWO.encode()
+
+
+async def test_a_publisher_does_not_run_the_reader(user: Recipient) -> None:
+    hub, seen = SseHub(), []
+    async with hub.subscribe(user) as stream:
+
+        async def reader() -> None:
+            seen.append(await read(stream))
+
+        reading = asyncio.create_task(reader())
+        await tick()
+        hub.publish(user, ONE)
+        assert seen == []
+        await reading
+        assert seen == [ONE.encode()]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (Recipient("c", tenant="a:b"), Recipient("b:c", tenant="a")),
+        (Recipient("c", "x", tenant="a:b"), Recipient("x:c", "b", tenant="a")),
+        (Recipient("1"), Recipient("1", tenant="acme")),
+        (Recipient("1"), Recipient("1", "team")),
+        (Recipient("bc", "a"), Recipient("c", "ab")),
+        (Recipient("x", "y", tenant="4:user"), Recipient("x", "4:usery")),
+        (Recipient("e\u0301"), Recipient("\u00e9")),
+    ],
+    ids=["colons", "more colons", "tenant", "type", "the end of the type", "lengths", "normal forms"],
+)
+async def test_an_event_reaches_no_other_recipient(one: Recipient, other: Recipient) -> None:
+    hub = SseHub()
+    async with hub.subscribe(one) as mine, hub.subscribe(other) as theirs:
+        hub.publish(one, ONE)
+        hub.publish(other, TWO)
+        assert (await read(mine), await read(theirs)) == (ONE.encode(), TWO.encode())
+
+
+tricky = st.text("a:14", min_size=1, max_size=3)
+recipients = st.builds(Recipient, tricky, tricky, st.none() | tricky)
+
+
+@given(st.sets(recipients, min_size=2))
+def test_no_two_recipients_are_one_to_the_hub(recipients: set[Recipient]) -> None:
+    async def main() -> None:
+        hub = SseHub()
+        for recipient in recipients:
+            hub.subscribe(recipient)
+        assert hub.stats().recipients == len(recipients)
+        assert set(hub.online()) == recipients
+
+    asyncio.run(main())
+
+
+async def test_a_reader_past_its_backlog_is_ended_and_holds_no_memory(user: Recipient) -> None:
+    hub = SseHub(backlog=3 * len(ONE.encode()))
+    async with hub.subscribe(user) as slow:
+        for _ in range(4):
+            hub.publish(user, ONE)
+            await tick()
+        assert slow.ended == "backlog"
+        assert await rest(slow) == b""
+        assert not hub.is_online(user)
+
+
+async def test_a_slow_reader_costs_the_others_nothing(user: Recipient) -> None:
+    hub = SseHub(backlog=3 * len(ONE.encode()))
+    async with hub.subscribe(user) as slow, hub.subscribe(user) as quick:
+        seen = []
+        for _ in range(10):
+            hub.publish(user, ONE)
+            seen.append(await read(quick))
+        assert (slow.ended, quick.ended) == ("backlog", None)
+        assert seen == [ONE.encode()] * 10
+
+
+async def test_a_backlog_just_full_is_not_too_much(user: Recipient) -> None:
+    hub = SseHub(backlog=3 * len(ONE.encode()))
+    async with hub.subscribe(user) as stream:
+        for _ in range(2):
+            hub.publish(user, ONE, ONE, ONE)
+            assert await read(stream) == ONE.encode() * 3
+        assert stream.ended is None
+
+
+async def test_a_recipient_has_no_more_streams_than_allowed(user: Recipient) -> None:
+    hub = SseHub(streams_per_recipient=2)
+    async with hub.subscribe(user), hub.subscribe(Recipient("another")):
+        async with hub.subscribe(user):
+            with pytest.raises(TooManyStreams, match="this recipient already has 2 open streams"):
+                hub.subscribe(user)
+        async with hub.subscribe(user):
+            assert hub.stats().streams == 3
+
+
+async def test_a_hub_has_no_more_streams_than_allowed(user: Recipient) -> None:
+    hub = SseHub(streams=2)
+    async with hub.subscribe(user), hub.subscribe(Recipient("b")):
+        with pytest.raises(TooManyStreams, match="this hub already has 2 open streams"):
+            hub.subscribe(Recipient("c"))
+    async with hub.subscribe(Recipient("c")):
+        assert hub.stats().streams == 1
+
+
+async def test_a_cancelled_reader_leaves_nothing_behind(user: Recipient) -> None:
+    hub = SseHub()
+
+    async def reader() -> None:
+        async with hub.subscribe(user) as stream:
+            await rest(stream)
+
+    reading = asyncio.create_task(reader())
+    await tick()
+    assert hub.is_online(user)
+    reading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+    assert not hub.is_online(user)
+    assert (hub.stats().streams, hub.stats().recipients, hub.stats().ended) == (0, 0, {"left": 1})
+
+
+async def test_a_cancelled_read_loses_no_event(user: Recipient) -> None:
+    hub = SseHub()
+    async with hub.subscribe(user) as stream:
+        reading = asyncio.create_task(rest(stream))
+        await tick()
+        hub.publish(user, ONE)
+        await tick()
+        reading.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await reading
+        assert await read(stream) == ONE.encode()
+
+
+async def test_a_stream_that_was_left_gives_out_what_had_come(user: Recipient) -> None:
+    hub = SseHub()
+    async with hub.subscribe(user) as stream:
+        hub.publish(user, ONE)
+        await tick()
+    hub.publish(user, TWO)
+    assert (await rest(stream), stream.ended) == (ONE.encode(), "left")
+
+
+async def test_whoever_watches_a_stream_is_told_once_that_it_has_ended(user: Recipient) -> None:
+    hub, told = SseHub(), []
+    async with hub.subscribe(user) as stream:
+        stream.on_end = lambda: told.append(stream.ended)
+        stream.end("left")
+        stream.end("closed")
+    assert told == ["left"]
+
+
+async def test_close_ends_every_stream_after_what_was_published(user: Recipient) -> None:
+    hub = SseHub()
+    async with hub.subscribe(user) as first, hub.subscribe(Recipient("another")) as second:
+        hub.publish(user, ONE)
+        hub.close()
+        hub.close()
+        assert (await rest(first), await rest(second)) == (ONE.encode(), b"")
+        assert (first.ended, second.ended) == ("closed", "closed")
+    assert hub.stats().ended == {"closed": 2}
+
+
+async def test_aclose_ends_every_stream_after_what_was_published(user: Recipient) -> None:
+    async with SseHub() as hub:
+        stream = hub.subscribe(user)
+        hub.publish(user, ONE)
+    assert (await rest(stream), stream.ended) == (ONE.encode(), "closed")
+
+
+async def test_a_broadcast_reaches_every_stream_of_everyone(user: Recipient) -> None:
+    hub = SseHub()
+    async with hub.subscribe(user) as one, hub.subscribe(Recipient("x", tenant="a")) as other:
+        hub.broadcast(ONE)
+        assert (await read(one), await read(other)) == (ONE.encode(), ONE.encode())
+
+
+async def test_a_flush_hands_out_at_once_what_was_published(user: Recipient) -> None:
+    hub = SseHub()
+    async with hub.subscribe(user) as stream:
+        hub.publish(user, ONE)
+        await hub.flush()
+        hub.publish(user, TWO)
+        assert await read(stream) == ONE.encode()
+        assert await read(stream) == TWO.encode()
+
+
+@pytest.mark.parametrize("used", [True, False], ids=["used before", "never used"])
+async def test_a_stream_of_a_closed_hub_ends_as_it_begins(user: Recipient, used: bool) -> None:
+    hub = SseHub()
+    if used:
+        async with hub.subscribe(user):
+            pass
+    hub.close()
+    assert hub.closed
+    async with hub.subscribe(user) as stream:
+        assert await rest(stream) == b""
+    assert hub.stats().streams == 0
+
+
+class Interrupted(selectors.DefaultSelector):
+    """Runs something at the very moment when the event loop has gone to sleep."""
+
+    def __init__(self, meanwhile: Callable[[], None]) -> None:
+        super().__init__()
+        self._meanwhile: Callable[[], None] | None = meanwhile
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        if self._meanwhile is not None and timeout != 0:
+            meanwhile, self._meanwhile = self._meanwhile, None
+            meanwhile()
+        return super().select(timeout)
+
+
+def run_interrupted(main: Callable[[], Coroutine[Any, Any, None]], meanwhile: Callable[[], None]) -> None:
+    with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(Interrupted(meanwhile))) as runner:
+        runner.run(main())
+
+
+def in_a_thread(work: Callable[[], None]) -> None:
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+
+
+def test_close_may_be_called_from_another_thread(user: Recipient) -> None:
+    hub = SseHub()
+
+    async def main() -> None:
+        async with hub.subscribe(user) as stream:
+            assert await rest(stream) == b""
+            assert stream.ended == "closed"
+
+    run_interrupted(main, lambda: in_a_thread(hub.close))
+
+
+def test_close_may_be_called_from_a_signal_handler(user: Recipient) -> None:
+    hub = SseHub()
+
+    async def main() -> None:
+        async with hub.subscribe(user) as stream:
+            assert await rest(stream) == b""
+            assert stream.ended == "closed"
+
+    previous = signal.signal(signal.SIGUSR1, lambda *_: hub.close())
+    try:
+        run_interrupted(main, lambda: signal.raise_signal(signal.SIGUSR1))
+    finally:
+        signal.signal(signal.SIGUSR1, previous)
+
+
+def test_events_may_be_published_from_another_thread(user: Recipient) -> None:
+    hub = SseHub()
+
+    async def main() -> None:
+        async with hub.subscribe(user) as stream:
+            assert await read(stream) == ONE.encode()
+
+    run_interrupted(main, lambda: in_a_thread(lambda: hub.publish(user, ONE)))
+
+
+async def test_events_may_be_published_from_another_event_loop(user: Recipient) -> None:
+    hub = SseHub()
+
+    async def elsewhere() -> None:
+        hub.publish(user, ONE)
+
+    async with hub.subscribe(user) as stream:
+        publishing = threading.Thread(target=lambda: asyncio.run(elsewhere()))
+        publishing.start()
+        assert await read(stream) == ONE.encode()
+        publishing.join()
+
+
+async def test_an_event_that_cannot_be_encoded_reaches_its_publisher_and_no_stream(user: Recipient) -> None:
+    hub = SseHub()
+    async with hub.subscribe(user) as stream:
+        with pytest.raises(ValueError, match="JSON"):
+            hub.publish(user, ONE, Event("notification", float("nan")))
+        await tick()
+        hub.publish(user, TWO)
+        assert await read(stream) == TWO.encode()
+
+
+async def test_publishing_no_event_gives_nothing_to_read(user: Recipient) -> None:
+    hub = SseHub()
+    async with hub.subscribe(user) as stream:
+        hub.publish(user)
+        await tick()
+        hub.publish(user, ONE)
+        assert await read(stream) == ONE.encode()
+
+
+async def test_stats_count_what_is_open_and_what_was_done(user: Recipient) -> None:
+    hub = SseHub(backlog=2 * len(ONE.encode()))
+    async with hub.subscribe(user) as quick, hub.subscribe(user), hub.subscribe(Recipient("another")):
+        hub.publish(user, ONE, TWO)
+        hub.publish(Recipient("offline"), ONE)
+        await read(quick)
+        stats = hub.stats()
+        assert (stats.streams, stats.recipients, stats.published, stats.delivered) == (3, 2, 3, 4)
+        assert stats.ended == {}
+        hub.publish(user, THREE)
+        await read(quick)
+        stats = hub.stats()
+        assert (stats.streams, stats.recipients, stats.published, stats.delivered) == (2, 2, 4, 5)
+        assert stats.ended == {"backlog": 1}
+    assert hub.stats().ended == {"backlog": 1, "left": 2}
+
+
+def test_a_hub_that_nobody_listens_to_takes_events_and_close_without_an_event_loop(user: Recipient) -> None:
+    hub = SseHub()
+    hub.publish(user, ONE)
+    hub.close()
+    assert (hub.stats().published, hub.stats().delivered) == (1, 0)
+
+
+def test_a_hub_outlives_its_event_loop_however_that_was_closed(user: Recipient) -> None:
+    hub = SseHub()
+
+    async def leave_open() -> Subscription:
+        return hub.subscribe(user)
+
+    async def begin_anew() -> None:
+        async with hub.subscribe(user) as stream:
+            assert hub.stats().streams == 1
+            hub.publish(user, TWO)
+            assert await read(stream) == TWO.encode()
+
+    loop = asyncio.new_event_loop()
+    stream = loop.run_until_complete(leave_open())
+    reading = loop.create_task(rest(stream))
+    loop.run_until_complete(tick())
+    # With a reader waiting, and an event of which the streams have not been told.
+    loop.call_soon(hub.publish, user, ONE)
+    loop.call_soon(loop.stop)
+    loop.run_forever()
+    loop.close()
+    hub.publish(user, THREE)
+    asyncio.run(begin_anew())
+    assert (stream.ended, reading.done()) == ("closed", False)
+
+
+async def test_two_event_loops_at_once_cannot_share_a_hub(user: Recipient) -> None:
+    hub = SseHub()
+
+    async def elsewhere() -> None:
+        hub.subscribe(user)
+
+    async with hub.subscribe(user):
+        with pytest.raises(RuntimeError, match="make one hub for each loop"):
+            await asyncio.to_thread(lambda: asyncio.run(elsewhere()))
+        assert hub.stats().streams == 1
