@@ -1,0 +1,67 @@
+"""The wire's JSON: one notification as an Item (DESIGN 7), and how everything is encoded."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TypedDict
+
+from .model import JsonValue, Notification
+
+__all__ = ["ActorItem", "Item", "encode_json", "encode_time", "to_item"]
+
+
+class ActorItem(TypedDict):
+    """An `Actor` on the wire."""
+
+    id: str
+    type: str
+
+
+class Item(TypedDict):
+    """A notification on the wire: camelCase, times as `encode_time` writes them."""
+
+    id: str
+    type: str
+    notifiableType: str
+    notifiableId: str
+    tenantId: str | None
+    key: str | None
+    data: Mapping[str, JsonValue]
+    actor: ActorItem | None
+    traceId: str | None
+    version: int
+    readAt: str | None
+    createdAt: str
+    updatedAt: str
+
+
+def encode_time(value: datetime) -> str:
+    """ISO 8601 with milliseconds and offset: 2026-11-20T13:15:00.123+00:00."""
+    return value.isoformat(timespec="milliseconds")
+
+
+def encode_json(value: object) -> bytes:
+    """Compact JSON in ASCII: no line break of any kind can be in it, so it is safe inside a frame as it is."""
+    return json.dumps(value, separators=(",", ":"), allow_nan=False).encode()
+
+
+def to_item(notification: Notification, *, live: Mapping[str, JsonValue] | None = None) -> Item:
+    """The notification as the wire shows it, with `live` in place of its data where there is one."""
+    recipient, actor = notification.recipient, notification.actor
+    return {
+        "id": notification.id,
+        "type": notification.type,
+        "notifiableType": recipient.type,
+        "notifiableId": recipient.id,
+        "tenantId": recipient.tenant,
+        "key": notification.key,
+        "data": notification.data if live is None else live,
+        "actor": None if actor is None else {"id": actor.id, "type": actor.type},
+        "traceId": notification.trace_id,
+        "version": notification.version,
+        "readAt": None if notification.read_at is None else encode_time(notification.read_at),
+        "createdAt": encode_time(notification.created_at),
+        "updatedAt": encode_time(notification.updated_at),
+    }
