@@ -1,0 +1,359 @@
+"""DESIGN 3, "Sync applications": an inbox whose verbs block, over sync stores and over an async inbox."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import httpx
+import pytest
+
+from notistore import (
+    Actor,
+    Inbox,
+    InvalidNotification,
+    MemoryStore,
+    Notification,
+    Recipient,
+    SseHub,
+    Unsupported,
+)
+from notistore.hub import Subscription
+from notistore.sync import SyncInbox
+
+from .backplane.processes import ROOT, process, serve
+from .core.eventstream import parse
+from .sync_worker import KEY, STAGES
+
+ADA, BOB = Recipient("ada"), Recipient("bob", tenant="acme")
+
+
+def over_an_async_inbox(folder: Path, request: pytest.FixtureRequest) -> Iterator[SyncInbox]:
+    from sqlalchemy.ext.asyncio import create_async_engine
+
+    from notistore_sqlalchemy import SQLAlchemyStore
+
+    engine = create_async_engine(f"sqlite+aiosqlite:///{folder}/inbox.db")
+    store = SQLAlchemyStore(engine)
+    with SyncInbox(Inbox(store)) as inbox:
+        inbox.run(store.create_schema())
+        yield inbox
+        inbox.run(engine.dispose())
+
+
+def over_sqlalchemy(folder: Path, request: pytest.FixtureRequest) -> Iterator[SyncInbox]:
+    from sqlalchemy import create_engine
+
+    from notistore_sqlalchemy import SyncSQLAlchemyStore
+
+    engine = create_engine(f"sqlite:///{folder}/inbox.db")
+    store = SyncSQLAlchemyStore(engine)
+    store.create_schema()
+    yield SyncInbox(store)
+    engine.dispose()
+
+
+def over_peewee(folder: Path, request: pytest.FixtureRequest) -> Iterator[SyncInbox]:
+    from peewee import SqliteDatabase
+
+    from notistore_peewee import SyncPeeweeStore
+
+    store = SyncPeeweeStore(SqliteDatabase(f"{folder}/inbox.db", pragmas={"journal_mode": "wal"}))
+    store.create_schema()
+    yield SyncInbox(store)
+
+
+def over_django(folder: Path, request: pytest.FixtureRequest) -> Iterator[SyncInbox]:
+    from .django_project import databases, sqlite
+
+    alias = f"sync_{uuid.uuid4().hex}"
+    with databases(**{alias: sqlite(folder / "inbox.db")}):
+        from notistore_django import SyncDjangoStore
+
+        store = SyncDjangoStore(alias)
+        store.create_schema()
+        yield SyncInbox(store)
+
+
+def over_redis(folder: Path, request: pytest.FixtureRequest) -> Iterator[SyncInbox]:
+    from redis import Redis
+
+    from notistore_redis import SyncRedisStore
+
+    prefix = f"{request.getfixturevalue('redis_prefix')}{uuid.uuid4().hex}:"
+    with Redis.from_url(request.getfixturevalue("redis_url")) as client:
+        yield SyncInbox(SyncRedisStore(client, prefix=prefix))
+
+
+@pytest.fixture(params=[over_an_async_inbox, over_sqlalchemy, over_peewee, over_django, over_redis])
+def inbox(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SyncInbox]:
+    yield from request.param(tmp_path, request)
+
+
+def test_every_verb_does_what_the_inbox_verb_of_its_name_does(inbox: SyncInbox) -> None:
+    first = inbox.send(ADA, "invoice.paid", {"invoice_id": 7}, actor=Actor("grace"), trace_id="t-1")
+    inbox.send(ADA, "export", {"progress": 60}, key="export:9")
+    bar = inbox.send(ADA, "export", {"progress": 100}, key="export:9", live={}, push=False)
+    sent = inbox.send_many([ADA, BOB, ADA], "welcome")
+    inbox.push(ADA, "typing")
+    inbox.publish(bar)
+
+    assert (first.actor, first.trace_id, bar.version) == (Actor("grace"), "t-1", 2)
+    assert [row.recipient for row in sent] == [ADA, BOB]
+    assert inbox.get(ADA, first.id) == first
+    assert inbox.get(ADA, key="export:9") == bar
+    assert inbox.get(BOB, first.id) is None
+    newest_first = sorted([first, bar, sent[0]], key=lambda row: row.cursor, reverse=True)
+    assert list(inbox.page(ADA)) == newest_first
+    assert list(inbox.page(ADA, before=newest_first[0].cursor, limit=1)) == newest_first[1:2]
+    assert list(inbox.page(ADA, types=["export"])) == [bar]
+    assert (inbox.count(ADA), inbox.count(ADA, types=["export"])) == (3, 1)
+    assert (inbox.unread_count(ADA), inbox.unread_count(ADA, at_most=2)) == (3, 2)
+    assert inbox.unread_counts([ADA, BOB]) == {ADA: 3, BOB: 1}
+
+    assert (inbox.mark_read(ADA, first.id), inbox.mark_read(ADA, first.id), inbox.mark_read(BOB, bar.id)) == (1, 0, 0)
+    assert list(inbox.page(ADA, unread_only=True, offset=1)) == [row for row in newest_first if row != first][1:]
+    assert inbox.mark_read(ADA, key="export:9") == 1
+    assert inbox.mark_unread(ADA, key="export:9") == 1
+    assert inbox.mark_all_read(ADA, types=["export"]) == 1
+    assert inbox.mark_all_read(ADA, seen=sent[0].updated_at) == 1
+    assert inbox.delete(ADA, first.id, sent[1].id, key="export:9") == 2
+    assert (inbox.count(ADA), inbox.count(BOB)) == (1, 1)
+    with pytest.raises(InvalidNotification, match="data"):
+        inbox.send(ADA, "t", {"nan": float("nan")})
+
+
+def test_threads_share_it(inbox: SyncInbox) -> None:
+    """Two of them raise the version of one row while others add, count and mark rows of their own."""
+
+    def sends(thread: int) -> int:
+        for n in range(10):
+            inbox.send(ADA, "hot", {"from": [thread, n]}, key="hot")
+            inbox.send(Recipient(f"own-{thread}"), "own")
+        return inbox.mark_all_read(Recipient(f"own-{thread}"))
+
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(sends, range(4))) == [10] * 4
+    [hot] = inbox.page(ADA)
+    assert (hot.version, inbox.unread_count(ADA)) == (40, 1)
+
+
+@contextmanager
+def sqlalchemy_host(folder: Path) -> Iterator[tuple[Any, Any]]:
+    """A sync store, and what gives a session of its host."""
+    from sqlalchemy import create_engine, event
+    from sqlalchemy.orm import Session
+
+    from notistore_sqlalchemy import SyncSQLAlchemyStore
+
+    engine = create_engine(f"sqlite:///{folder}/host.db")
+    event.listen(engine, "connect", lambda connection, record: setattr(connection, "isolation_level", None))
+    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+    yield SyncSQLAlchemyStore(engine), lambda: Session(engine)
+    engine.dispose()
+
+
+@pytest.fixture
+async def stream() -> AsyncIterator[Subscription]:
+    """Ada's, on a hub of this event loop."""
+    async with SseHub() as hub, hub.subscribe(ADA) as stream:
+        yield stream
+
+
+async def test_bound_to_a_session_a_send_is_pushed_after_the_commit_and_never_after_a_rollback(
+    tmp_path: Path, stream: Subscription
+) -> None:
+    with sqlalchemy_host(tmp_path) as (store, new_session):
+        store.create_schema()
+        inbox = SyncInbox(store, stream._hub)
+
+        def view() -> None:
+            with new_session() as session:
+                inbox.bind(session).send(ADA, "rolled back")
+                session.rollback()
+                bound = inbox.bind(session)
+                bound.send(ADA, "committed")
+                savepoint = session.begin_nested()
+                bound.send(ADA, "in a savepoint rolled back")
+                savepoint.rollback()
+                inbox.push(ADA, "before the commit")
+                session.commit()
+            inbox.push(ADA, "end")
+
+        await asyncio.to_thread(view)
+        heard = b""
+        async with asyncio.timeout(5):
+            while b'"end"' not in heard:
+                heard += await anext(stream)
+        assert [frame.json["type"] for frame in parse(heard)] == ["before the commit", "committed", "end"]
+        assert [row.type for row in inbox.page(ADA)] == ["committed"]
+
+
+def test_an_async_inbox_cannot_be_bound_to_a_session_of_this_thread() -> None:
+    with SyncInbox(Inbox(MemoryStore())) as inbox, pytest.raises(Unsupported, match="sync store"):
+        inbox.bind(object())
+
+
+class Stuck(MemoryStore):
+    """Its inserts of one type never end by themselves."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.began = lambda: None
+        self.cancelled = threading.Event()
+
+    async def insert(self, notification: Notification) -> None:
+        if notification.type == "stuck":
+            self.began()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                self.cancelled.set()
+        await super().insert(notification)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs signals")
+def test_a_call_that_is_interrupted_is_cancelled_and_the_next_one_works() -> None:
+    store = Stuck()
+    store.began = lambda: os.kill(os.getpid(), signal.SIGUSR1)
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGUSR1, interrupt)
+    try:
+        with SyncInbox(Inbox(store)) as inbox:
+            with pytest.raises(KeyboardInterrupt):
+                inbox.send(ADA, "stuck")
+            assert store.cancelled.wait(5)
+            inbox.send(ADA, "next")
+            assert [row.type for row in inbox.page(ADA)] == ["next"]
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+
+def test_closing_ends_the_thread_and_it_may_be_used_again() -> None:
+    def threads() -> list[str]:
+        return [thread.name for thread in threading.enumerate() if thread.name == "notistore-sync"]
+
+    inbox = SyncInbox(Inbox(MemoryStore()))
+    for _ in range(2):
+        inbox.send(ADA, "t")
+        assert threads() == ["notistore-sync"]
+        inbox.close()
+        inbox.close()
+        assert threads() == []
+    assert inbox.count(ADA) == 2
+
+
+FORKS = """
+import os
+from notistore import Inbox, MemoryStore, Recipient
+from notistore.sync import SyncInbox
+
+inbox = SyncInbox(Inbox(MemoryStore()))
+inbox.send(Recipient("42"), "of the parent")
+child = os.fork()
+if child == 0:
+    inbox.send(Recipient("42"), "of the child")
+    inbox.close()
+    os._exit(inbox.count(Recipient("42")))
+_, status = os.waitpid(child, 0)
+inbox.send(Recipient("42"), "of the parent")
+print(os.waitstatus_to_exitcode(status), inbox.count(Recipient("42")))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_worker_forked_from_a_process_that_has_used_it_has_a_thread_of_its_own() -> None:
+    done = subprocess.run([sys.executable, "-c", FORKS], capture_output=True, text=True, timeout=20, check=False)
+    assert done.stdout.split() == ["2", "2"], done.stderr
+
+
+@asynccontextmanager
+async def worker(*arguments: object) -> AsyncIterator[asyncio.subprocess.Process]:
+    running = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-W", "error", "-m", "tests.sync_worker", json.dumps(arguments)),
+        cwd=ROOT,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    try:
+        yield running
+        assert running.stdin is not None
+        running.stdin.close()
+        async with asyncio.timeout(20):
+            assert await running.wait() == 0
+    finally:
+        if running.returncode is None:
+            running.kill()
+            await running.wait()
+
+
+async def items(lines: AsyncIterator[str]) -> AsyncIterator[dict[str, Any]]:
+    async for line in lines:
+        if line.startswith("data: "):
+            yield json.loads(line.removeprefix("data: "))
+
+
+@pytest.mark.parametrize(("colour", "kind"), [("sync", "redis"), ("async", "postgres")])
+async def test_a_worker_drives_a_progress_bar_while_an_asgi_process_streams_it(
+    colour: str, kind: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    from notistore_sqlalchemy import open_store
+
+    database = f"sqlite+aiosqlite:///{tmp_path}/inbox.db"
+    async with open_store(database):
+        pass  # now it has its table
+    prefix = f"sync_{uuid.uuid4().hex[:12]}_"
+    parts = (kind, request.getfixturevalue(f"{kind}_url"), prefix, database)
+
+    async with process(serve, *parts) as server, worker(colour, *parts, "ada") as running:
+        assert server.stdout is not None
+        assert running.stdin is not None
+        address = (await server.stdout.readline()).decode().strip()
+        async with (
+            asyncio.timeout(30),
+            httpx.AsyncClient(base_url=address, headers={"x-user": "ada"}) as client,
+            client.stream("GET", "/notifications/stream") as stream,
+        ):
+            told = items(stream.aiter_lines())
+            assert await anext(told) == {"count": 0}
+
+            async def export(job: bytes) -> list[dict[str, Any]]:
+                assert running.stdin is not None
+                running.stdin.write(job)
+                return [await anext(told) for _ in STAGES]
+
+            async def badge() -> int:
+                return (await client.get("/notifications/unread/count")).json()["count"]
+
+            bar = await export(b"quiet\n")
+            assert [item["data"]["progress"] for item in bar] == list(STAGES)
+            assert [item["version"] for item in bar] == [1, 2, 3, 4, 5, 6]
+            assert {(item["id"], item["key"], item["readAt"]) for item in bar} == {(bar[0]["id"], KEY, None)}
+            assert await badge() == 1
+
+            assert (await client.post(f"/notifications/{bar[0]['id']}/read")).status_code == 204
+            read = await anext(told)
+            assert read["notificationId"] == bar[0]["id"]
+            again = await export(b"quiet\n")  # the bar fills anew, and does not ring
+            assert [item["data"]["progress"] for item in again] == list(STAGES)
+            assert {item["readAt"] for item in again} == {read["readAt"]}
+            assert await badge() == 0
+
+            ringing = await export(b"ring\n")  # the same, and its end rings
+            assert [item["readAt"] is None for item in ringing] == [False] * 5 + [True]
+            assert (ringing[-1]["version"], await badge()) == (18, 1)
