@@ -1,0 +1,40 @@
+"""Close hubs when the process is told to end: servers wait for open responses before they run lifespan shutdown.
+
+uvicorn, for one, waits for every connection first, so a stream that nobody ends keeps a deploy hanging. The handlers
+are put in front of the server's own, which are then called as before.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+import weakref
+from collections.abc import Callable
+from types import FrameType
+from typing import Any, Final
+
+from ..hub import SseHub
+
+_hubs: Final[weakref.WeakSet[SseHub]] = weakref.WeakSet()
+
+
+def close_on_signal(hub: SseHub) -> None:
+    """From now on SIGINT and SIGTERM close this hub, then do what they did before. Only the main thread can."""
+    if threading.current_thread() is not threading.main_thread():
+        return
+    _hubs.add(hub)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        previous = signal.getsignal(number)
+        # Asked for each time: a server that ends puts back what was there, and the next one in this process its own.
+        if callable(previous) and not isinstance(previous, _CloseHubs):
+            signal.signal(number, _CloseHubs(previous))
+
+
+class _CloseHubs:
+    def __init__(self, previous: Callable[[int, FrameType | None], Any]) -> None:
+        self._previous = previous
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        for hub in tuple(_hubs):
+            hub.close()
+        self._previous(number, frame)

@@ -1,0 +1,89 @@
+"""A real uvicorn for tests, and a reader of the event streams it serves."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, nullcontext
+
+import httpx
+import uvicorn
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+
+class Stream:
+    """An open event stream, read frame by frame as it was sent."""
+
+    def __init__(self, response: httpx.Response) -> None:
+        self.status = response.status_code
+        self.headers = response.headers
+        self._chunks = response.aiter_raw()
+        self._unread = b""
+
+    async def frame(self) -> bytes:
+        """The next frame or comment, its blank line included; b"" at the end of the stream."""
+        async with asyncio.timeout(5):
+            while b"\n\n" not in self._unread:
+                try:
+                    self._unread += await anext(self._chunks)
+                except StopAsyncIteration:
+                    assert not self._unread, "the stream ended within a frame"
+                    return b""
+        frame, self._unread = self._unread.split(b"\n\n", 1)
+        return frame + b"\n\n"
+
+    async def frames(self, number: int) -> list[bytes]:
+        return [await self.frame() for _ in range(number)]
+
+
+class Served:
+    """A real uvicorn on a random port, in this event loop. It serves whatever `app` is at the time."""
+
+    def __init__(self) -> None:
+        self.app: ASGIApp
+        self.url = ""
+        self._running = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._running += 1
+        self._idle.clear()
+        try:
+            await self.app(scope, receive, send)
+        finally:
+            self._running -= 1
+            if not self._running:
+                self._idle.set()
+
+    async def idle(self) -> None:
+        """Return once the app has done with every request."""
+        async with asyncio.timeout(5):
+            await self._idle.wait()
+
+    @asynccontextmanager
+    async def stream(self, path: str, **headers: str) -> AsyncIterator[Stream]:
+        sent = {"x-user": "42"} | {name.replace("_", "-"): value for name, value in headers.items()}
+        async with (
+            httpx.AsyncClient(base_url=self.url, headers=sent) as client,
+            client.stream("GET", path) as response,
+        ):
+            yield Stream(response)
+
+
+class _Server(uvicorn.Server):
+    def capture_signals(self) -> nullcontext[None]:
+        return nullcontext()  # the test run's signals are not this server's
+
+
+@asynccontextmanager
+async def serving() -> AsyncIterator[Served]:
+    served = Served()
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        served.url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        server = _Server(uvicorn.Config(served, lifespan="off", log_config=None))
+        running = asyncio.create_task(server.serve(sockets=[listening]))
+        yield served
+        server.should_exit = True
+        await running
