@@ -1,0 +1,44 @@
+"""Counting: the number behind every badge."""
+
+from __future__ import annotations
+
+from ..context import Context
+from ..registry import check
+
+
+@check("count/equals-page", "count is the number of rows page gives, with the same types", "count.equals-page")
+async def equals_page(c: Context) -> None:
+    me = c.recipient()
+    rows = [await c.stored(me, type) for type in ("a", "b", "a", "A")]
+    await c.store.mark_read(me, rows[0].id, at=c.at(1))
+    for types, expected in ((None, 4), ([], 4), (["a"], 2), (["b", "A"], 2), (["c"], 0), (["a", "a"], 2)):
+        c.equal("count.equals-page", await c.store.count(me, types=types), expected, f"{types=}")
+    await c.store.delete(me, rows[1].id)
+    c.equal("count.equals-page", await c.store.count(me), 3, "after a delete")
+
+
+@check("count/unread", "unread_count is the number of unread rows, with the same types", "unread-count.equals-page")
+async def unread(c: Context) -> None:
+    me = c.recipient()
+    c.equal("unread-count.equals-page", await c.store.unread_count(me), 0, "of an unknown recipient")
+    rows = [await c.stored(me, type) for type in ("a", "b", "a", "A", "b")]
+    await c.store.mark_read(me, rows[0].id, rows[1].id, at=c.at(1))
+    for types, expected in ((None, 3), ([], 3), (["a"], 1), (["b", "A"], 2), (["c"], 0)):
+        c.equal("unread-count.equals-page", await c.store.unread_count(me, types=types), expected, f"{types=}")
+    await c.store.mark_unread(me, rows[0].id)
+    await c.store.delete(me, rows[4].id)
+    c.equal("unread-count.equals-page", await c.store.unread_count(me), 3, "after an unmark and a delete")
+
+
+@check(
+    "count/at-most", "`at_most` is the most unread_count returns, within the types asked for", "unread-count.at-most"
+)
+async def at_most(c: Context) -> None:
+    me = c.recipient()
+    rows = [await c.stored(me, type) for type in ("a", "b", "a", "b", "a")]
+    await c.store.mark_read(me, rows[4].id, at=c.at(1))
+    for at_most, expected in ((1, 1), (3, 3), (4, 4), (5, 4), (100, 4)):
+        c.equal("unread-count.at-most", await c.store.unread_count(me, at_most=at_most), expected, f"{at_most=}")
+    for types, at_most, expected in ((["a"], 1, 1), (["a"], 3, 2), (["b"], 2, 2), (["c"], 2, 0), ([], 3, 3)):
+        got = await c.store.unread_count(me, types=types, at_most=at_most)
+        c.equal("unread-count.at-most", got, expected, f"{types=}, {at_most=}")

@@ -1,0 +1,90 @@
+"""The pytest plugin: `--notistore=pkg:make_store` needs no test file, `--notistore-report` writes what was found.
+
+It is loaded in every pytest run of whoever has notistore installed, so it imports the kit only when it is asked for.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+if TYPE_CHECKING:
+    from .report import Report
+
+_REPORT: Final = pytest.StashKey["_Collected"]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("notistore", "notistore conformance")
+    group.addoption(
+        "--notistore",
+        metavar="TARGET",
+        help="check the store that package.module:make_store or NAME:URL gives; other tests run only if named",
+    )
+    group.addoption("--notistore-web", metavar="URL", help="check the inbox that a server mounts below this URL")
+    group.addoption(
+        "--notistore-web-identity",
+        metavar="HEADER",
+        action="append",
+        default=[],
+        help='a recipient\'s request header, such as "x-user: 42"; to be given twice, for two recipients',
+    )
+    group.addoption("--notistore-report", metavar="PATH", help="write what was found to PATH: as JSON, or .md or .svg")
+    group.addoption("--notistore-profile", choices=["quick", "full"], default="quick", help="how hard to try")
+    group.addoption("--notistore-contract", metavar="VERSION", help="hold it against this version of the contract")
+    group.addoption("--notistore-seed", type=int, default=0, metavar="N", help="what random histories are drawn from")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_REPORT] = _Collected()
+    config.pluginmanager.register(config.stash[_REPORT])
+    if config.getoption("--notistore") or config.getoption("--notistore-web"):
+        if config.args_source is not pytest.Config.ArgsSource.ARGS:
+            config.args = []  # no paths were given: only the kit's checks are meant
+        from .items import Checks, WebChecks
+
+        config.pluginmanager.register((Checks if config.getoption("--notistore") else WebChecks)(config))
+
+
+class _Collected:
+    """Gathers results from the tests' reports, which come from other processes under xdist."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, list[dict[str, Any]]] = {}
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.when == "call":
+            for name, value in report.user_properties:
+                if name == "notistore" and isinstance(value, dict):
+                    self._found.setdefault(json.dumps(value["about"]), []).append(value["result"])
+
+    def reports(self) -> Iterator[Report]:
+        from .registry import registered
+        from .report import About, Report, Result
+
+        for about, found in self._found.items():
+            checks = list(_web_checks() if json.loads(about)["profile"] == "web" else registered())
+            results = sorted(map(Result.from_dict, found), key=lambda result: checks.index(result.id))
+            yield Report(About(**json.loads(about)), results, len(checks))
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+        path = config.getoption("--notistore-report")
+        reports = list(self.reports()) if self._found else []
+        if reports:
+            terminalreporter.section("notistore conformance")
+            for report in reports:
+                terminalreporter.line(f"{report.store}: {report.verdict}")
+        if path:
+            from .report import write
+
+            write(reports, Path(path))
+
+
+def _web_checks() -> Iterable[str]:
+    from .web import WEB_CHECKS
+
+    return WEB_CHECKS

@@ -1,0 +1,70 @@
+"""Where a check is run: alone, and again inside a tenant beside neighbours whose names are nearly the same."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from notistore.model import Notification
+
+from .context import Broken, Context
+
+__all__ = ["ALONE", "CROWDED", "Surroundings", "check_neighbours", "look_alikes", "settle_neighbours"]
+
+_PROMISE: Final = "recipient.isolation"
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """A name for reports, the stems of ids and tenants, and whether there are neighbours."""
+
+    name: str
+    recipient_id: str
+    tenant: str | None
+    crowded: bool
+
+
+ALONE: Final = Surroundings("alone", "user", None, crowded=False)
+# Each character is there for a look-alike: a case, an accent in one code point, and both wildcards of LIKE.
+CROWDED: Final = Surroundings("in a tenant, beside neighbours", "Zo\u00eb_100%", "Acm\u00e9", crowded=True)
+
+
+def look_alikes(name: str) -> list[str]:
+    """Other names that a careless comparison takes for this one, the likeliest first."""
+    decomposed = unicodedata.normalize("NFD", name)
+    candidates = [
+        name.swapcase(),
+        name + " ",
+        name[:-1],
+        name + "0",
+        decomposed,
+        "".join(c for c in decomposed if not unicodedata.combining(c)),
+        name.replace("_", "x"),
+        name.replace("%", "xyz"),
+    ]
+    return [other for other in dict.fromkeys(candidates) if other != name]
+
+
+async def settle_neighbours(context: Context) -> Sequence[Notification]:
+    """Give each look-alike of the check's first recipient a row, and return these rows."""
+    first = context.recipient()
+    context.recipients.clear()  # so that the check's first recipient is this one
+    others = [replace(first, id=id) for id in look_alikes(first.id)[:4]]
+    others += [replace(first, tenant=None), replace(first, tenant=(first.tenant or "").swapcase())]
+    others += [replace(first, type="User")]
+    rows = [context.row(other) for other in others]
+    for row in rows:
+        await context.subject.store.insert(row)
+    return rows
+
+
+async def check_neighbours(context: Context, rows: Sequence[Notification]) -> None:
+    """Whatever the check did, its neighbours' rows are as they were."""
+    for row in rows:
+        kept = await context.subject.store.get(row.recipient, row.id)
+        if kept != row:
+            raise Broken(
+                context.explain([_PROMISE], context.log.show(row), context.log.show(kept), "of the neighbour's row")
+            )

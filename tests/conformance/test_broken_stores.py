@@ -1,0 +1,127 @@
+"""The kit proves itself: each broken store is caught by the check named for it, and whole ones conform."""
+
+import asyncio
+import sqlite3
+from contextlib import asynccontextmanager
+
+import pytest
+
+from notistore import MemoryStore, Unsupported
+from notistore_conformance import Outcome, Subject, check_store
+from notistore_conformance.registry import registered
+from notistore_conformance.runner import Run
+from notistore_conformance.surroundings import ALONE
+
+from .broken_stores import CAUGHT, ONLY, Sqlite3Store, TransactionalStore
+from .matrix import NAMED, failing
+
+
+@pytest.mark.parametrize("name", sorted(CAUGHT))
+def test_is_caught_by_the_check_named_for_it(name):
+    id, make_store = CAUGHT[name]
+    check = registered()[id]
+    with Run(make_store, surroundings=(ALONE,)) as run:
+        result = run.run(check)
+    assert result.outcome is Outcome.FAILED, result
+    assert "promised:" in result.message
+    assert any(f"[{clause}]" in result.message for clause in check.clauses)
+
+
+@pytest.mark.parametrize("name", sorted(ONLY))
+def test_is_caught_by_no_other_check(name):
+    assert list(failing(name)) == [CAUGHT[name][0]]
+
+
+def test_every_check_has_a_broken_store_that_only_it_catches():
+    assert {CAUGHT[name][0] for name in ONLY} == NAMED.keys()
+
+
+@pytest.mark.parametrize("id", sorted({check for check, _ in CAUGHT.values()} | {"model/history"}))
+def test_the_same_check_passes_on_a_whole_store(id):
+    with Run(TransactionalStore.subject, surroundings=(ALONE,)) as run:
+        result = run.run(registered()[id])
+    assert result.outcome in (Outcome.PASSED, Outcome.UNSUPPORTED), result.message
+
+
+async def test_a_store_whose_cost_is_constant_passes_the_cost_check():
+    @asynccontextmanager
+    async def make_store():
+        store = Sqlite3Store(":memory:")
+        yield Subject(store, scales=True, backend=f"SQLite {sqlite3.sqlite_version}")
+        await store.close()
+
+    report = await check_store(make_store, only="cost/")
+    assert [result.outcome for result in report.results] == [Outcome.PASSED], str(report)
+    assert report.about.backend.startswith("SQLite 3.")
+
+
+async def test_a_failing_history_is_a_test_to_paste():
+    report = await check_store(IgnoresMarksFromVersionThree, only="model/", seed=7)
+    [result] = report.failed
+    written, source = result.message.split("as a test (seed 7):\n")
+    ready = {}
+    exec(source, ready)
+    await ready["test_history"](MemoryStore())
+    with pytest.raises(AssertionError):
+        await ready["test_history"](IgnoresMarksFromVersionThree())
+    assert "[mark-read.marks]" in written
+
+
+class IgnoresMarksFromVersionThree(MemoryStore):
+    async def mark_read(self, recipient, *ids, at):
+        rows = [row for row in self._named(recipient, ids) if row.read_at is None and row.version < 3]
+        return self._mark(rows, at)
+
+
+async def test_memory_store_conforms():
+    report = await check_store(MemoryStore)
+    assert report.conforms, str(report)
+
+
+async def test_a_store_that_only_neighbours_can_break_is_caught_by_the_rerun():
+    class MarksLookAlikes(MemoryStore):
+        async def mark_unread(self, recipient, *ids):
+            for row in [row for row in self._rows.values() if row.recipient.id == recipient.id + " "]:
+                del self._rows[row.id]
+            return await super().mark_unread(recipient, *ids)
+
+    report = await check_store(MarksLookAlikes, only="mark-unread/keeps-content")
+    [result] = report.results
+    assert result.outcome is Outcome.FAILED
+    assert "[recipient.isolation]" in result.message
+    assert "beside neighbours" in result.message
+
+
+async def test_random_histories_catch_what_no_single_check_looks_for():
+    class RenotifiesWhenTheTypeChanges(MemoryStore):
+        async def upsert(self, notification, *, renotify=True):
+            old = self._rows.get(notification.id)
+            return await super().upsert(notification, renotify=renotify or bool(old and old.type != notification.type))
+
+    report = await check_store(RenotifiesWhenTheTypeChanges)
+    [result] = report.failed
+    assert result.id == "model/history"
+    assert "[upsert.renotify]" in result.message
+
+
+async def test_a_store_without_upsert_does_not_conform_and_the_verdict_names_the_gap():
+    class CannotUpsert(MemoryStore):
+        async def upsert(self, notification, *, renotify=True):
+            raise Unsupported("this database has no upsert")
+
+    report = await check_store(CannotUpsert)
+    assert not report.conforms
+    assert not report.failed, str(report)
+    assert "this database has no upsert" in report.verdict
+
+
+async def test_a_call_that_never_ends_is_a_failure(monkeypatch):
+    monkeypatch.setattr("notistore_conformance.runner._TIMEOUT", 0.05)
+
+    class NeverAnswers(MemoryStore):
+        async def get(self, recipient, id):
+            await asyncio.Event().wait()
+
+    report = await check_store(NeverAnswers, only="get/returns")
+    assert report.failed
+    assert "was not answered" in report.failed[0].message or "CancelledError" in report.failed[0].message

@@ -1,0 +1,42 @@
+"""Every clause of the contract has a check, and every check a clause."""
+
+import re
+from pathlib import Path
+
+import notistore_conformance.checks
+from notistore import store
+from notistore_conformance.clauses import CLAUSES, UNCHECKABLE
+from notistore_conformance.registry import registered
+
+CHECKS = registered()
+
+
+def test_every_clause_of_the_docstrings_is_read():
+    written = re.findall(r"^\s*- \[([a-z.-]+)\] ", Path(store.__file__).read_text(), re.MULTILINE)
+    assert sorted(written) == sorted(CLAUSES)
+    assert all(sentence.endswith(".") for sentence in CLAUSES.values()), CLAUSES
+
+
+def test_every_clause_has_a_check_or_a_reason_why_not():
+    cited = {clause for check in CHECKS.values() for clause in check.clauses}
+    assert CLAUSES.keys() - cited == UNCHECKABLE.keys()
+
+
+def test_every_check_cites_clauses_that_exist():
+    assert {
+        id: set(check.clauses) - CLAUSES.keys() for id, check in CHECKS.items() if set(check.clauses) - CLAUSES.keys()
+    } == {}
+    assert all(check.clauses for check in CHECKS.values())
+
+
+def test_a_check_is_named_after_its_file():
+    families = {id.partition("/")[0].replace("-", "_") for id in CHECKS}
+    files = {path.stem for path in Path(notistore_conformance.checks.__file__).parent.glob("*.py")} - {"__init__"}
+    assert families == files
+
+
+def test_every_expectation_cites_a_clause_of_its_check():
+    source = {path.stem: path.read_text() for path in Path(notistore_conformance.checks.__file__).parent.glob("*.py")}
+    cited = {clause for check in CHECKS.values() for clause in check.clauses}
+    expected = {name for text in source.values() for name in re.findall(r'c\.\w+\(\s*"([a-z-]+\.[a-z-]+)"', text)}
+    assert expected <= cited
