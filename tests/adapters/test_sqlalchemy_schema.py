@@ -1,0 +1,227 @@
+"""The table: created once by whoever comes first, never over another's, and the one the documentation shows."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy
+from alembic.autogenerate import compare_metadata, produce_migrations, render_python_code
+from alembic.migration import MigrationContext
+from alembic.operations import Operations
+from sqlalchemy import Column, Connection, Engine, Integer, MetaData, Table, create_engine, inspect, select, text
+
+import notistore_sqlalchemy
+from notistore import Actor, Notification, Recipient, StoreError
+from notistore_sqlalchemy import SyncSQLAlchemyStore, notifications_table, open_store
+
+from .test_sqlalchemy_conforms import with_driver, with_real_transactions
+
+ME = Recipient("42")
+DOCS = Path(__file__).parents[2] / "docs" / "schema.md"
+
+
+@pytest.fixture(params=["postgresql", "mysql", "sqlite"])
+def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
+    """In an empty database."""
+    if request.param == "sqlite":
+        engine = create_engine(f"sqlite:///{tmp_path / 'x.db'}")
+    elif request.param == "postgresql":
+        engine = create_engine(with_driver(request.getfixturevalue("empty_postgres_url"), "postgresql+psycopg"))
+    else:
+        engine = create_engine(with_driver(request.getfixturevalue("empty_mariadb_url"), "mysql+pymysql"))
+    yield engine
+    engine.dispose()
+
+
+def test_many_at_once_create_it_once(engine: Engine) -> None:
+    stores = [SyncSQLAlchemyStore(create_engine(engine.url)) for _ in range(6)]
+    with ThreadPoolExecutor(6) as threads:
+        list(threads.map(lambda store: store.create_schema(), stores))
+    assert inspect(engine).get_table_names() == ["notistore_notifications"]
+    assert {index["name"] for index in inspect(engine).get_indexes("notistore_notifications")} == {
+        f"notistore_notifications_{purpose}" for purpose in ("inbox", "unread", "age")
+    }
+    for store in stores:
+        store._engine.dispose()
+
+
+def test_an_index_that_is_missing_is_created(engine: Engine) -> None:
+    store = SyncSQLAlchemyStore(engine)
+    store.create_schema()
+    kept = Notification.new(ME, "test")
+    store.insert(kept)
+    for index in store.table.indexes:
+        index.drop(engine)
+    store.create_schema()
+    assert len(inspect(engine).get_indexes("notistore_notifications")) == 3
+    assert store.get(ME, kept.id) == kept
+
+
+def test_a_table_of_that_name_with_other_columns_is_refused_and_stays_as_it_is(engine: Engine) -> None:
+    theirs = Table("notistore_notifications", MetaData(), Column("id", Integer, primary_key=True), Column("n", Integer))
+    theirs.create(engine)
+    with engine.begin() as connection:
+        connection.execute(theirs.insert(), {"id": 1, "n": 2})
+    for _ in range(2):  # and no lock is left behind
+        with pytest.raises(StoreError, match=r"lacks actor_id, .*has n besides"):
+            SyncSQLAlchemyStore(engine).create_schema()
+    with engine.connect() as connection:
+        assert connection.execute(select(theirs)).all() == [(1, 2)]
+        assert inspect(connection).get_indexes("notistore_notifications") == []
+
+
+def test_it_stands_on_the_applications_own_metadata_beside_its_tables(engine: Engine) -> None:
+    metadata = MetaData(naming_convention={"ix": "ix_%(column_0_label)s", "pk": "pk_%(table_name)s"})
+    Table("users", metadata, Column("id", Integer, primary_key=True))
+    table = notifications_table(metadata, "inbox")
+    metadata.create_all(engine)
+    store = SyncSQLAlchemyStore(engine, table=table)
+    store.create_schema()
+    kept = Notification.new(ME, "test", {"n": [1, 2.5, None]}, key="k", actor=Actor("7"), trace_id="t")
+    assert store.upsert(kept) == kept
+    assert sorted(inspect(engine).get_table_names()) == ["inbox", "users"]
+    with engine.connect() as connection:
+        assert connection.scalar(select(table.c.created_at).where(table.c.data["n"].is_not(None))) == kept.created_at
+
+
+def test_alembic_finds_nothing_to_change_once_it_was_created(engine: Engine) -> None:
+    table = notifications_table(metadata := MetaData())
+    SyncSQLAlchemyStore(engine, table=table).create_schema()
+    with engine.connect() as connection:
+        assert compare_metadata(migrating(connection), metadata) == []
+
+
+def test_the_migration_alembic_writes_makes_the_same_table(engine: Engine) -> None:
+    table = notifications_table(metadata := MetaData())
+    with engine.begin() as connection:
+        context = migrating(connection)
+        written = render_python_code(produce_migrations(context, metadata).upgrade_ops)
+        body = textwrap.dedent("    " + written.removeprefix("    "))
+        names = {"op": Operations(context), "sa": sqlalchemy, "notistore_sqlalchemy": notistore_sqlalchemy}
+        exec(body, names)
+    with engine.connect() as connection:
+        migrated = described(connection, table.name)
+    table.drop(engine)
+    SyncSQLAlchemyStore(engine, table=table).create_schema()
+    with engine.connect() as connection:
+        assert described(connection, table.name) == migrated
+
+
+def test_the_documentation_shows_the_table_that_is_created(engine: Engine) -> None:
+    heading = {"postgresql": "PostgreSQL", "mysql": "MariaDB and MySQL", "sqlite": "SQLite"}[engine.dialect.name]
+    section = DOCS.read_text().split(f"## {heading}\n")[1]
+    statements = section.split("```sql\n")[1].split("```")[0]
+    with engine.begin() as connection:
+        for statement in statements.split(";\n"):
+            if statement.strip():
+                connection.exec_driver_sql(statement)
+        documented = described(connection, "notistore_notifications")
+    notifications_table().drop(engine)
+    SyncSQLAlchemyStore(engine).create_schema()
+    with engine.connect() as connection:
+        assert described(connection, "notistore_notifications") == documented
+
+
+def test_rows_survive_a_database_whose_own_character_set_and_clock_are_others(empty_mariadb_url: str) -> None:
+    url = with_driver(empty_mariadb_url, "mysql+pymysql")
+    engine = create_engine(url, connect_args={"init_command": "SET time_zone = '+09:00'"})
+    with engine.begin() as connection:
+        connection.execute(text(f"ALTER DATABASE {engine.url.database} CHARACTER SET latin1"))
+    store = SyncSQLAlchemyStore(engine)
+    store.create_schema()
+    pair = [
+        Notification.new(Recipient(name), "🔔", {"text": "née 🎉"}, at=datetime(2039, 7, 1, 12, tzinfo=UTC))
+        for name in ("😀", "😁")
+    ]
+    store.insert_many(pair)
+    assert [store.page(each.recipient) for each in pair] == [[each] for each in pair]
+    engine.dispose()
+
+
+def test_a_session_in_another_time_zone_reads_utc(postgres_url: str) -> None:
+    engine = create_engine(
+        with_driver(postgres_url, "postgresql+psycopg"), connect_args={"options": "-c timezone=Asia/Tokyo"}
+    )
+    store = SyncSQLAlchemyStore(engine, table=notifications_table(name="notistore_tokyo"))
+    store.create_schema()
+    kept = Notification.new(ME, "test")
+    store.insert(kept)
+    got = store.get(ME, kept.id)
+    assert got == kept
+    assert got.created_at.tzinfo is UTC
+    engine.dispose()
+
+
+def test_a_host_that_has_sqlite_begin_for_itself_can_create_it_too(tmp_path: Path) -> None:
+    engine = create_engine(f"sqlite:///{tmp_path / 'x.db'}")
+    with_real_transactions(engine)
+    SyncSQLAlchemyStore(engine).create_schema()
+    assert inspect(engine).get_table_names() == ["notistore_notifications"]
+    engine.dispose()
+
+
+@pytest.mark.parametrize("fixture", ["postgres_url", "mariadb_url", None])
+async def test_open_store_picks_a_driver_creates_the_table_and_closes(
+    fixture: str | None, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    url = request.getfixturevalue(fixture) if fixture else f"sqlite:///{tmp_path / 'x.db'}"
+    kept = Notification.new(Recipient("opened"), "test")
+    async with open_store(url) as store:
+        await store.insert(kept)
+    async with open_store(url) as store:
+        assert await store.get(kept.recipient, kept.id) == kept
+        assert await store.delete(kept.recipient, kept.id) == 1
+
+
+async def test_a_database_in_memory_serves_many_calls_at_once() -> None:
+    async with open_store("sqlite://") as store:
+        rows = [Notification.new(ME, "test") for _ in range(20)]
+        duplicates = [store.insert(rows[0]) for _ in range(5)]
+        answers = await asyncio.gather(*map(store.insert, rows), *duplicates, return_exceptions=True)
+        assert sum(isinstance(answer, StoreError) for answer in answers) == 5
+        assert await store.count(ME) == 20
+
+
+def test_importing_it_without_sqlalchemy_names_the_extra() -> None:
+    code = "import sys; sys.modules['sqlalchemy'] = None; import notistore_sqlalchemy"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert 'ImportError: notistore_sqlalchemy needs SQLAlchemy: pip install "notistore[sqlalchemy]"' in done.stderr
+
+
+def migrating(connection: Connection) -> MigrationContext:
+    options = {"compare_type": True, "compare_server_default": True}
+    return MigrationContext.configure(connection, opts=options)
+
+
+def described(connection: Connection, table: str) -> Any:
+    """The table in the database's own words."""
+    match connection.dialect.name:
+        case "postgresql":
+            columns = (
+                "SELECT column_name, data_type, character_maximum_length, datetime_precision, is_nullable, "
+                "column_default, collation_name FROM information_schema.columns WHERE table_name = :table ORDER BY 1"
+            )
+            indexes = "SELECT indexdef FROM pg_indexes WHERE tablename = :table ORDER BY 1"
+            return [connection.execute(text(query), {"table": table}).all() for query in (columns, indexes)]
+        case "mysql":
+            shown: str = connection.execute(text(f"SHOW CREATE TABLE {table}")).one()[1]
+            return sorted(line.rstrip(",") for line in shown.splitlines())
+        case _:
+            columns = connection.exec_driver_sql(f"PRAGMA table_info({table})").all()
+            indexes = connection.exec_driver_sql(
+                f"SELECT sql FROM sqlite_master WHERE tbl_name = '{table}' AND type = 'index' ORDER BY name"
+            ).scalars()
+            return [
+                [(name, kind.lower(), required, default, key) for _, name, kind, required, default, key in columns],
+                [re.sub(r"\s", "", sql) for sql in indexes if sql],
+            ]
