@@ -1,0 +1,98 @@
+"""The columns that Django has no field for, as every notistore adapter stores them (docs/schema.md)."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from django.core.exceptions import ValidationError
+from django.db import models
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from notistore._validation import check_time
+from notistore.model import from_millis, to_millis
+
+_TIME_TYPES: Final = {
+    "postgresql": "timestamp(3) with time zone",
+    "mysql": "datetime(3)",
+    "sqlite": "bigint",  # the same to SQLite as integer, which Prisma would read as 32 bits
+}
+
+
+class NameField(models.CharField):  # type: ignore[type-arg]  # generic in the stubs only
+    """Text compared code point by code point, whatever the database's own collation makes of case, accents or spaces.
+
+    Django's `db_collation` is one name for all databases; here each has its own.
+    """
+
+    def db_type(self, connection: BaseDatabaseWrapper) -> str | None:
+        if connection.vendor == "postgresql":
+            # The type's long name: for "varchar" Django adds a second index to a primary key, for LIKE, which "C"
+            # makes superfluous.
+            return f"character varying({self.max_length})"
+        return super().db_type(connection)
+
+    def db_parameters(self, connection: BaseDatabaseWrapper) -> Any:
+        return {**super().db_parameters(connection), "collation": _exact_collation(connection)}
+
+
+class UtcTimeField(models.Field):  # type: ignore[type-arg]
+    """A UTC instant in whole milliseconds: timestamptz(3), datetime(3) in UTC, or milliseconds since 1970 in SQLite.
+
+    Values are aware datetimes in UTC, whatever USE_TZ and TIME_ZONE say. It compares and orders; it has none of
+    DateTimeField's lookups (`__date`, `__year`), whose SQL expects other columns.
+    """
+
+    empty_strings_allowed = False
+    description = "UTC time, in milliseconds"
+
+    def db_type(self, connection: BaseDatabaseWrapper) -> str:
+        return _TIME_TYPES[connection.vendor]
+
+    def to_python(self, value: Any) -> datetime | None:
+        if value is None or isinstance(value, datetime):
+            return value
+        try:
+            return datetime.fromisoformat(value)
+        except (TypeError, ValueError):
+            raise ValidationError(f"expected an ISO 8601 time with an offset, got {value!r}") from None
+
+    def get_prep_value(self, value: Any) -> Any:
+        value = self.to_python(super().get_prep_value(value))
+        return None if value is None else check_time(value, self.name)
+
+    def get_db_prep_value(self, value: Any, connection: BaseDatabaseWrapper, prepared: bool = False) -> Any:
+        value = value if prepared else self.get_prep_value(value)
+        if not isinstance(value, datetime) or connection.vendor == "postgresql":
+            return value
+        if connection.vendor == "mysql":
+            return value.replace(tzinfo=None).isoformat(" ", "milliseconds")
+        return to_millis(value)
+
+    def select_format(self, compiler: Any, sql: str, params: Any) -> tuple[str, Any]:
+        """With USE_TZ off, Django has PostgreSQL give local times without their zone, which is not to be undone."""
+        return (in_utc(sql) if compiler.connection.vendor == "postgresql" else sql), params
+
+    def from_db_value(self, value: Any, expression: object, connection: BaseDatabaseWrapper) -> datetime | None:
+        if value is None:
+            return None
+        return from_millis(value) if isinstance(value, int) else value.replace(tzinfo=UTC)
+
+    def value_to_string(self, obj: models.Model) -> str:
+        value = self.value_from_object(obj)
+        return "" if value is None else value.isoformat()
+
+
+def in_utc(column: str) -> str:
+    """The SQL that reads a PostgreSQL column of this type as UTC without a zone, which `from_db_value` expects."""
+    return f"{column} AT TIME ZONE 'UTC'"
+
+
+def _exact_collation(connection: Any) -> str | None:
+    match connection.vendor:
+        case "postgresql":
+            return "C"
+        case "mysql":
+            return "utf8mb4_nopad_bin" if connection.mysql_is_mariadb else "utf8mb4_0900_bin"
+        case _:
+            return None

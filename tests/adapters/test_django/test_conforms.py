@@ -1,0 +1,117 @@
+"""The conformance kit on every database Django and notistore have in common, async and sync."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+
+pytest.importorskip("django")
+
+from asgiref.sync import sync_to_async
+from django.db import transaction
+
+import notistore_django
+from notistore_conformance import NotificationStoreSuite, Subject
+from tests.django_project import databases, server, set_up, sqlite
+
+set_up()
+
+
+class Suite(NotificationStoreSuite):
+    """Two aliases of one database: Django has a connection for each alias and thread, so that two are two clients."""
+
+    entry: dict[str, Any]
+
+
+class AsyncSuite(Suite):
+    @asynccontextmanager
+    async def make_store(self) -> AsyncIterator[Subject]:
+        name = f"django_{uuid.uuid4().hex}"
+        peer = f"{name}_peer"
+        with databases(**{name: self.entry, peer: self.entry}):
+            store = notistore_django.DjangoStore(name)
+            await store.create_schema()
+
+            @asynccontextmanager
+            async def transaction_or_savepoint(session: object = None) -> AsyncIterator[str]:
+                block = transaction.atomic(name)
+                await sync_to_async(block.__enter__)()
+                try:
+                    yield name
+                except BaseException as error:
+                    await sync_to_async(block.__exit__)(type(error), error, None)
+                    raise
+                await sync_to_async(block.__exit__)(None, None, None)
+
+            yield Subject(
+                store,
+                peer=notistore_django.DjangoStore(peer),
+                transaction=transaction_or_savepoint,
+                savepoint=transaction_or_savepoint,
+            )
+
+
+class SyncSuite(Suite):
+    """The kit calls a bound store, and enters its transaction, where it is itself: on an event loop."""
+
+    @contextmanager
+    def make_store(self) -> Iterator[Subject]:
+        name = f"django_{uuid.uuid4().hex}"
+        peer = f"{name}_peer"
+        with databases(**{name: self.entry, peer: self.entry}), patch.dict(os.environ, DJANGO_ALLOW_ASYNC_UNSAFE="1"):
+            store = notistore_django.SyncDjangoStore(name)
+            store.create_schema()
+
+            @contextmanager
+            def transaction_or_savepoint(session: object = None) -> Iterator[str]:
+                with transaction.atomic(name):
+                    yield name
+
+            yield Subject(
+                store,
+                peer=notistore_django.SyncDjangoStore(peer),
+                transaction=transaction_or_savepoint,
+                savepoint=transaction_or_savepoint,
+            )
+
+
+class TestSqliteAsync(AsyncSuite):
+    @pytest.fixture(autouse=True)
+    def database(self, tmp_path_factory: pytest.TempPathFactory) -> None:
+        self.entry = sqlite(tmp_path_factory.getbasetemp() / "django-async.db")
+
+
+class TestSqlite(SyncSuite):
+    @pytest.fixture(autouse=True)
+    def database(self, tmp_path_factory: pytest.TempPathFactory) -> None:
+        self.entry = sqlite(tmp_path_factory.getbasetemp() / "django-sync.db")
+
+
+class TestPostgresAsync(AsyncSuite):
+    @pytest.fixture(autouse=True)
+    def database(self, postgres_url: str) -> None:
+        self.entry = server(postgres_url)
+
+
+class TestPostgres(SyncSuite):
+    @pytest.fixture(autouse=True)
+    def database(self, postgres_url: str) -> None:
+        self.entry = server(postgres_url)
+
+
+class TestMariaDBAsync(AsyncSuite):
+    @pytest.fixture(autouse=True)
+    def database(self, mariadb_url: str) -> None:
+        self.entry = server(mariadb_url)
+
+
+class TestMariaDB(SyncSuite):
+    @pytest.fixture(autouse=True)
+    def database(self, mariadb_url: str) -> None:
+        self.entry = server(mariadb_url)
