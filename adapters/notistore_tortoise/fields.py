@@ -1,0 +1,97 @@
+"""The columns that Tortoise has no field for, as every notistore adapter stores them (docs/schema.md)."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from tortoise.fields import CharField, Field, JSONField
+from tortoise.models import Model
+
+from notistore._validation import check_time
+from notistore.model import from_millis, to_millis
+
+__all__ = ["DataField", "NameField", "UtcTimeField", "from_column", "to_column"]
+
+
+class NameField(CharField[Any]):
+    """Text compared code point by code point, whatever the database's own collation makes of case, accents or spaces.
+
+    On PostgreSQL "C" also keeps the indexes valid when the operating system's collations change.
+    """
+
+    class _db_postgres:  # noqa: N801
+        def __init__(self, field: NameField) -> None:
+            self._length = field.max_length
+
+        @property
+        def SQL_TYPE(self) -> str:  # noqa: N802
+            return f'VARCHAR({self._length}) COLLATE "C"'
+
+    class _db_mysql:  # noqa: N801
+        def __init__(self, field: NameField) -> None:
+            self._length = field.max_length
+
+        @property
+        def SQL_TYPE(self) -> str:  # noqa: N802
+            return f"VARCHAR({self._length}) CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin"
+
+
+class UtcTimeField(Field[Any], datetime):
+    """A UTC instant in whole milliseconds: timestamptz(3), datetime(3) in UTC, or milliseconds since 1970 in SQLite.
+
+    Values are aware datetimes in UTC, whatever `use_tz` and `timezone` say. It compares and orders; it has none of
+    DatetimeField's lookups (`__year`), whose SQL expects other columns.
+    """
+
+    SQL_TYPE = "BIGINT"
+
+    class _db_postgres:  # noqa: N801
+        SQL_TYPE = "TIMESTAMP(3) WITH TIME ZONE"
+
+    class _db_mysql:  # noqa: N801
+        SQL_TYPE = "DATETIME(3)"
+
+    def to_db_value(self, value: Any, instance: type[Model] | Model) -> Any:
+        self.validate(value)
+        if not isinstance(value, datetime):
+            return value
+        return to_column(check_time(value, self.model_field_name), instance._meta.db.capabilities.dialect)
+
+    def to_python_value(self, value: Any) -> datetime | None:
+        if value is None:
+            return None
+        return from_column(datetime.fromisoformat(value) if isinstance(value, str) else value)
+
+
+class DataField(JSONField[dict[str, Any]]):
+    """A JSON object: jsonb, json, or text in SQLite, where a column called JSON would be a number's."""
+
+    class _db_sqlite:  # noqa: N801
+        SQL_TYPE = "TEXT"
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(encoder=_encoded, decoder=json.loads, **options)
+
+    def deconstruct(self) -> tuple[str, list[Any], dict[str, Any]]:
+        path, args, options = super().deconstruct()
+        return path, args, {name: value for name, value in options.items() if name not in ("encoder", "decoder")}
+
+
+def to_column(time: datetime, dialect: str) -> datetime | int:
+    """A time in UTC as the driver wants it."""
+    if dialect == "postgres":
+        return time
+    return time.replace(tzinfo=None) if dialect == "mysql" else to_millis(time)
+
+
+def from_column(value: datetime | int) -> datetime:
+    """What the driver gave, as a time in UTC."""
+    if isinstance(value, int):
+        return from_millis(value)
+    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def _encoded(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

@@ -1,0 +1,85 @@
+"""The conformance kit on every database that Tortoise ORM and notistore both support, with each of its drivers."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from tortoise import Tortoise
+from tortoise.backends.base.client import TransactionalDBClient
+from tortoise.transactions import in_transaction
+
+from notistore_conformance import NotificationStoreSuite, Subject
+from notistore_tortoise import TortoiseStore
+
+
+def with_scheme(url: str, scheme: str) -> str:
+    return scheme + url[url.index(":") :]
+
+
+@asynccontextmanager
+async def tortoise(url: str | dict[str, Any], *names: str) -> AsyncIterator[None]:
+    """Tortoise as an application has it, with the connections "default" and `names` to one database."""
+    app = {"models": ["notistore_tortoise.models"], "default_connection": "default"}
+    config = {"connections": dict.fromkeys(("default", *names), url), "apps": {"notistore": app}}
+    context = await Tortoise.init(config=config, _enable_global_fallback=True)
+    try:
+        yield
+    finally:
+        await context.close_connections()
+
+
+class Suite(NotificationStoreSuite):
+    scheme: str
+    url: str
+
+    @asynccontextmanager
+    async def make_store(self) -> AsyncIterator[Subject]:
+        async with tortoise(with_scheme(self.url, self.scheme), "other"):
+            store = TortoiseStore()
+            await store.create_schema()
+            yield Subject(
+                store,
+                peer=TortoiseStore("other"),
+                transaction=lambda: in_transaction("default"),
+                savepoint=self.savepoint,
+            )
+
+    @asynccontextmanager
+    async def savepoint(self, session: TransactionalDBClient) -> AsyncIterator[None]:
+        async with in_transaction("default"):
+            yield
+
+
+class TestAsyncpg(Suite):
+    scheme = "asyncpg"
+
+    @pytest.fixture(autouse=True)
+    def database(self, postgres_url: str) -> None:
+        self.url = postgres_url
+
+
+class TestPsycopg(Suite):
+    scheme = "psycopg"
+
+    @pytest.fixture(autouse=True)
+    def database(self, postgres_url: str) -> None:
+        self.url = postgres_url
+
+
+class TestMariaDB(Suite):
+    scheme = "mysql"
+
+    @pytest.fixture(autouse=True)
+    def database(self, mariadb_url: str) -> None:
+        self.url = mariadb_url
+
+
+class TestSqlite(Suite):
+    scheme = "sqlite"
+
+    @pytest.fixture(autouse=True)
+    def database(self, tmp_path_factory: pytest.TempPathFactory) -> None:
+        self.url = f"sqlite://{tmp_path_factory.getbasetemp() / 'tortoise.db'}"
