@@ -1,0 +1,213 @@
+"""What the kit cannot know of Peewee's transactions: when they have truly ended, and whose they are."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("peewee")
+
+from notistore import DuplicateNotification, Inbox, Notification, Recipient, SseHub, StoreError, Unsupported
+from notistore.errors import InvalidArgument
+from notistore_peewee import PeeweeStore, SyncPeeweeStore, notification_model
+
+from .test_peewee_conforms import closing_all, database
+
+ME = Recipient("42")
+KINDS = ["sqlite", "postgresql", "mysql"]
+
+
+def row() -> Notification:
+    return Notification.new(ME, "test")
+
+
+def url(request: pytest.FixtureRequest, folder: Path) -> str:
+    fixtures = {"postgresql": "postgres_url", "mysql": "mariadb_url"}
+    return request.getfixturevalue(fixtures[request.param]) if request.param in fixtures else f"sqlite:///{folder}/x.db"
+
+
+@pytest.fixture(params=KINDS)
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SyncPeeweeStore]:
+    with closing_all(database(url(request, tmp_path), asynchronous=False)) as db:
+        store = SyncPeeweeStore(db)
+        store.create_schema()
+        yield store
+
+
+@pytest.fixture(params=KINDS)
+async def async_store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[PeeweeStore]:
+    store = PeeweeStore(database(url(request, tmp_path), asynchronous=True))
+    await store.create_schema()
+    yield store
+    await store.database.close_pool()
+
+
+@pytest.fixture
+def calls() -> list[str]:
+    return []
+
+
+def test_an_ordinary_store_joins_the_block_it_is_called_in(store: SyncPeeweeStore) -> None:
+    lost = row()
+    with store.database.connection_context(), store.database.atomic() as transaction:
+        store.insert(lost)
+        transaction.rollback()
+    assert store.get(ME, lost.id) is None
+    assert store.database.is_closed()
+
+
+async def test_an_ordinary_async_store_joins_the_block_of_its_task(async_store: PeeweeStore) -> None:
+    lost = row()
+    async with async_store.database:
+        with suppress(ZeroDivisionError):
+            async with async_store.database.atomic():
+                await async_store.insert(lost)
+                raise ZeroDivisionError
+    assert await async_store.get(ME, lost.id) is None
+    assert async_store.database.is_closed()
+
+
+def test_rolling_back_a_savepoint_takes_back_what_a_released_inner_one_registered(
+    store: SyncPeeweeStore, calls: list[str]
+) -> None:
+    bound = store.bind(store.database)
+    with store.database as db:
+        bound.after_commit(lambda: calls.append("before"))
+        with db.atomic() as outer:
+            with db.atomic():
+                bound.after_commit(lambda: calls.append("inner"))
+            outer.rollback()
+        bound.after_commit(lambda: calls.append("after"))
+    assert calls == ["before", "after"]
+
+
+def test_a_savepoint_opened_before_the_first_callback_takes_it_along(store: SyncPeeweeStore, calls: list[str]) -> None:
+    with store.database as db, db.atomic() as savepoint:
+        store.bind(db).after_commit(lambda: calls.append("rolled back"))
+        savepoint.rollback()
+    assert calls == []
+
+
+async def test_async_savepoints_take_back_their_callbacks(async_store: PeeweeStore, calls: list[str]) -> None:
+    db = async_store.database
+    bound = async_store.bind(db)
+    async with db, db.atomic():
+        async with db.atomic() as early:
+            bound.after_commit(lambda: calls.append("rolled back by hand"))
+            async with db.atomic():
+                bound.after_commit(lambda: calls.append("inner"))
+            await early.arollback()
+            bound.after_commit(lambda: calls.append("after"))
+        with suppress(ZeroDivisionError):
+            async with db.atomic():
+                bound.after_commit(lambda: calls.append("rolled back"))
+                raise ZeroDivisionError
+        assert calls == []
+    assert calls == ["after"]
+
+
+async def test_a_transaction_ended_by_hand_calls_back_only_what_was_committed(
+    async_store: PeeweeStore, calls: list[str]
+) -> None:
+    db = async_store.database
+    bound = async_store.bind(db)
+    async with db, db.atomic() as transaction:
+        bound.after_commit(lambda: calls.append("rolled back"))
+        await transaction.arollback()
+        bound.after_commit(lambda: calls.append("committed"))
+        await transaction.acommit()
+        assert calls == ["committed"]
+    assert calls == ["committed"]
+
+
+def test_a_callback_that_fails_does_not_fail_the_commit_or_the_others(
+    store: SyncPeeweeStore, calls: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    kept = row()
+    with store.database as db:
+        bound = store.bind(db)
+        bound.insert(kept)
+        bound.after_commit(lambda: 1 / 0)  # type: ignore[arg-type,return-value]
+        bound.after_commit(lambda: calls.append("second"))
+    assert store.get(ME, kept.id) == kept
+    assert calls == ["second"]
+    assert "ZeroDivisionError" in caplog.text
+
+
+def test_a_duplicate_among_many_leaves_none_of_them_and_the_transaction_usable(store: SyncPeeweeStore) -> None:
+    stored, new, later = row(), row(), row()
+    store.insert(stored)
+    with store.database as db:
+        bound = store.bind(db)
+        with pytest.raises(DuplicateNotification, match=stored.id):
+            bound.insert_many([new, stored])
+        bound.insert_many([later])
+    assert (store.get(ME, new.id), store.get(ME, later.id)) == (None, later)
+
+
+async def test_a_bound_store_refuses_a_task_that_would_commit_by_itself(async_store: PeeweeStore) -> None:
+    db = async_store.database
+    bound = async_store.bind(db)
+    lost = row()
+    async with db, db.atomic():
+        with pytest.raises(StoreError, match="no transaction is open"):
+            await asyncio.create_task(bound.insert(lost))
+    with pytest.raises(StoreError, match="no transaction"):
+        bound.after_commit(lambda: None)
+    assert await async_store.get(ME, lost.id) is None
+
+
+def test_a_manual_block_is_joined_but_tells_no_commit(store: SyncPeeweeStore) -> None:
+    kept = row()
+    with store.database.connection_context(), store.database.manual_commit():
+        store.database.begin()
+        store.bind().insert(kept)
+        with pytest.raises(Unsupported, match="manual_commit"):
+            store.bind().after_commit(lambda: None)
+        store.database.commit()
+    assert store.get(ME, kept.id) == kept
+
+
+async def test_a_bound_inbox_pushes_after_the_commit_only(async_store: PeeweeStore) -> None:
+    db = async_store.database
+    hub = SseHub()
+    inbox = Inbox(async_store, hub)
+    async with hub.subscribe(ME) as stream:
+        async with db, db.atomic():
+            await inbox.bind(db).send(ME, "kept")
+            with suppress(ZeroDivisionError):
+                async with db.atomic():
+                    await inbox.bind(db).send(ME, "rolled back")
+                    raise ZeroDivisionError
+        await inbox.send(ME, "last")
+        heard = b""
+        async with asyncio.timeout(5):
+            while b'"last"' not in heard:
+                heard += await anext(stream)
+    assert b'"kept"' in heard
+    assert b'"rolled back"' not in heard
+    hub.close()
+
+
+@pytest.mark.parametrize("what", ["session", object()])
+def test_what_is_no_session_or_no_database_is_refused(what: Any, tmp_path: Path) -> None:
+    one, other = (SyncPeeweeStore(database(f"sqlite:///{tmp_path / name}", asynchronous=False)) for name in "ab")
+    for session in (what, other.database, other.database.atomic()):
+        with pytest.raises(InvalidArgument, match="session: expected None"):
+            one.bind(session)
+    with pytest.raises(InvalidArgument, match="initialized"):
+        notification_model(what)
+    with pytest.raises(InvalidArgument, match="bound to"):
+        SyncPeeweeStore(one.database, model=other.model)
+
+
+def test_the_wrong_colour_of_database_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidArgument, match="SyncPeeweeStore"):
+        PeeweeStore(database(f"sqlite:///{tmp_path / 'x.db'}", asynchronous=False))
+    with pytest.raises(InvalidArgument, match="PeeweeStore"):
+        SyncPeeweeStore(database(f"sqlite:///{tmp_path / 'x.db'}", asynchronous=True))
