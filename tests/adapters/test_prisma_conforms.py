@@ -1,0 +1,97 @@
+"""The conformance kit on Prisma Client Python, async and sync, over SQLite and PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+import pytest
+
+from notistore_conformance import NotificationStoreSuite, Subject
+
+from ..prisma_engine import client_class
+
+
+class AsyncSuite(NotificationStoreSuite):
+    url: str
+    Prisma: Any
+
+    @asynccontextmanager
+    async def make_store(self) -> AsyncIterator[Subject]:
+        from notistore_prisma import PrismaStore
+
+        async with self.client() as client, self.client() as other:
+            store = PrismaStore(client)
+            await store.create_schema()
+            yield Subject(store, peer=PrismaStore(other), transaction=client.tx, savepoint=self.savepoint)
+
+    def client(self) -> Any:
+        return self.Prisma(datasource={"url": self.url})
+
+    @asynccontextmanager
+    async def savepoint(self, transaction: Any) -> AsyncIterator[None]:
+        await transaction.execute_raw("SAVEPOINT host")
+        try:
+            yield
+        except BaseException:
+            await transaction.execute_raw("ROLLBACK TO SAVEPOINT host")
+            raise
+        finally:
+            await transaction.execute_raw("RELEASE SAVEPOINT host")
+
+
+class SyncSuite(NotificationStoreSuite):
+    url: str
+    Prisma: Any
+
+    @contextmanager
+    def make_store(self) -> Iterator[Subject]:
+        from notistore_prisma import SyncPrismaStore
+
+        with self.client() as client, self.client() as other:
+            store = SyncPrismaStore(client)
+            store.create_schema()
+            yield Subject(store, peer=SyncPrismaStore(other), transaction=client.tx, savepoint=self.savepoint)
+
+    def client(self) -> Any:
+        return self.Prisma(datasource={"url": self.url})
+
+    @contextmanager
+    def savepoint(self, transaction: Any) -> Iterator[None]:
+        transaction.execute_raw("SAVEPOINT host")
+        try:
+            yield
+        except BaseException:
+            transaction.execute_raw("ROLLBACK TO SAVEPOINT host")
+            raise
+        finally:
+            transaction.execute_raw("RELEASE SAVEPOINT host")
+
+
+class TestPostgres(AsyncSuite):
+    @pytest.fixture(autouse=True)
+    def database(self, postgres_url: str, request: pytest.FixtureRequest) -> None:
+        self.url = postgres_url
+        self.Prisma = client_class("postgresql", "asyncio", request)
+
+
+class TestSyncPostgres(SyncSuite):
+    @pytest.fixture(autouse=True)
+    def database(self, postgres_url: str, request: pytest.FixtureRequest) -> None:
+        self.url = postgres_url
+        self.Prisma = client_class("postgresql", "sync", request)
+
+
+class TestSQLite(AsyncSuite):
+    @pytest.fixture(autouse=True)
+    def database(self, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> None:
+        self.url = f"file:{tmp_path_factory.getbasetemp() / 'prisma.db'}"
+        self.Prisma = client_class("sqlite", "asyncio", request)
+
+
+class TestSyncSQLite(SyncSuite):
+    @pytest.fixture(autouse=True)
+    def database(self, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> None:
+        self.url = f"file:{tmp_path_factory.getbasetemp() / 'prisma-sync.db'}"
+        self.Prisma = client_class("sqlite", "sync", request)
