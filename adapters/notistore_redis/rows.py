@@ -1,0 +1,72 @@
+"""A notification as the text that Redis keeps: one value to a line, the times first and of one width, the data last.
+
+The scripts read the lines they need by position; `data` is JSON that only this file reads or writes, since Lua's own
+would spoil large numbers and empty arrays. No other value can hold a line break: core refuses control characters.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Final
+
+from notistore.model import (
+    Cursor,
+    Notification,
+    Recipient,
+    from_millis,
+    stored_actor,
+    stored_notification,
+    to_millis,
+)
+
+UNREAD: Final = "-" * 13
+_BIAS: Final = -to_millis(datetime.min.replace(tzinfo=UTC))  # so that times before 1970 sort as text too
+
+
+def moment(at: datetime) -> str:
+    """Milliseconds since the year 1 as 13 hexadecimal digits: text that sorts as the times do."""
+    return format(to_millis(at) + _BIAS, "013x")
+
+
+def place(cursor: Cursor) -> str:
+    """A row's place in the reading order; the members of an inbox's sorted sets begin with it."""
+    return moment(cursor.created_at) + cursor.id
+
+
+def to_text(row: Notification) -> str:
+    return "\n".join(
+        (
+            moment(row.created_at),
+            moment(row.updated_at),
+            UNREAD if row.read_at is None else moment(row.read_at),
+            row.type,
+            str(row.version),
+            row.key or "",
+            row.actor.type if row.actor else "",
+            row.actor.id if row.actor else "",
+            row.trace_id or "",
+            json.dumps(row.data, ensure_ascii=False, separators=(",", ":")),
+        )
+    )
+
+
+def from_text(recipient: Recipient, id: str, text: str) -> Notification:
+    created, updated, read, type, version, key, actor_type, actor_id, trace_id, data = text.split("\n", 9)
+    return stored_notification(
+        id,
+        recipient,
+        type,
+        json.loads(data),
+        key or None,
+        stored_actor(actor_id, actor_type) if actor_id else None,
+        trace_id or None,
+        int(version),
+        None if read == UNREAD else _time(read),
+        _time(created),
+        _time(updated),
+    )
+
+
+def _time(text: str) -> datetime:
+    return from_millis(int(text, 16) - _BIAS)
