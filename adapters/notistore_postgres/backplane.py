@@ -1,0 +1,191 @@
+"""PostgresBackplane: the hub's events over LISTEN and NOTIFY, on two connections of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from contextlib import suppress
+from typing import Any, Final, TypeAlias
+from zlib import crc32
+
+import asyncpg  # type: ignore[import-untyped]
+
+from notistore.backplane import Missed, Receive, end, keep_connected
+from notistore.errors import InvalidArgument
+
+from .payloads import Joiner, Splitter
+
+__all__ = ["Connect", "PostgresBackplane"]
+
+Connect: TypeAlias = Callable[[], Awaitable[Any]]
+"""Makes a new asyncpg connection, outside any pool."""
+
+_PATIENCE: Final = 3.0  # seconds for one answer of the server
+_LOOK: Final = 1.0  # seconds between looks whether a quiet connection is alive
+
+_NOTIFY: Final = """
+    SELECT count(pg_notify(channel, payload))
+    FROM (SELECT channel, payload
+          FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS message (channel, payload, place)
+          ORDER BY place) AS ordered
+"""
+
+
+class PostgresBackplane:
+    """A `notistore.backplane.Backplane` on a PostgreSQL database.
+
+    One connection listens, one notifies; both are the backplane's own, never part of a transaction of the
+    application. Recipients share a fixed number of channels by hash, and a process listens to those of its own.
+
+    Args:
+        connect: "postgresql://..." for asyncpg, or a function that makes a connection of it. It has to lead to the
+            server itself: behind a pooler that lends connections out by transaction, LISTEN hears nothing.
+        channels: over how many channels recipients are spread. The same in every process.
+        prefix: what the channels' names begin with: a lower-case identifier, the same in every process.
+    """
+
+    def __init__(self, connect: str | Connect, *, channels: int = 64, prefix: str = "notistore") -> None:
+        if isinstance(connect, str) and not connect.startswith(("postgresql://", "postgres://")):
+            scheme = connect.split(":", 1)[0]
+            raise InvalidArgument(
+                "connect", f'expected "postgresql://..." with no driver in it, or a function; got {scheme!r}'
+            )
+        if not 1 <= channels <= 10_000:
+            raise InvalidArgument("channels", f"expected a number from 1 to 10,000, got {channels!r}")
+        if not re.fullmatch("[a-z_][a-z0-9_]{0,49}", prefix):
+            raise InvalidArgument("prefix", f"expected up to 50 of a-z, 0-9 and _, no digit first; got {prefix!r}")
+        self._connect = connect
+        self._channels = channels
+        self._prefix = prefix
+        self._splitter = Splitter()
+        self._task: asyncio.Task[None] | None = None
+        self._publishing: Any = None
+
+    async def open(self, receive: Receive, missed: Missed) -> None:
+        self._receive: Receive = receive
+        self._missed: Missed = missed
+        self._keys: defaultdict[str, set[str]] = defaultdict(set)
+        self._waiting: list[asyncio.Future[None]] | None = None
+        self._wake = asyncio.Event()
+        self._joiner = Joiner(self._take, missed)
+        self._tried = asyncio.Event()
+        self._task = asyncio.create_task(keep_connected(self._session, "PostgreSQL backplane"))
+        await self._tried.wait()
+
+    async def subscribe(self, keys: Collection[str]) -> None:
+        for key in keys:
+            self._keys[self._channel(key)].add(key)
+        await self._ask()
+
+    async def unsubscribe(self, keys: Collection[str]) -> None:
+        for key in keys:
+            channel = self._channel(key)
+            self._keys[channel].discard(key)
+            if not self._keys[channel]:
+                del self._keys[channel]
+        await self._ask()
+
+    async def publish(self, messages: Sequence[tuple[str, bytes]]) -> None:
+        channels, payloads = [], []
+        for key, message in messages:
+            for payload in self._splitter.split(key, message):
+                channels.append(self._channel(key))
+                payloads.append(payload)
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                if self._publishing is None:
+                    self._publishing = await self._connected()
+                await self._publishing.execute(_NOTIFY, channels, payloads)
+        except BaseException:
+            publishing, self._publishing = self._publishing, None
+            if publishing is not None:
+                publishing.terminate()
+            raise
+
+    async def close(self) -> None:
+        if self._task is not None:
+            await end(self._task)
+        publishing, self._publishing = self._publishing, None
+        if publishing is not None:
+            publishing.terminate()
+
+    def _channel(self, key: str) -> str:
+        return f"{self._prefix}_{crc32(key.encode()) % self._channels}"
+
+    def _take(self, key: str, message: bytes) -> None:
+        if key in self._keys.get(self._channel(key), ()):
+            self._receive(key, message)
+
+    def _notified(self, connection: object, process: int, channel: str, payload: str) -> None:
+        self._joiner.add(payload)
+
+    async def _connected(self) -> Any:
+        return await (asyncpg.connect(self._connect) if isinstance(self._connect, str) else self._connect())
+
+    async def _session(self, up: Callable[[], None]) -> None:
+        """One listening connection, which no other task touches, from its beginning to its end."""
+        connection = None
+        heard: set[str] = set()
+        waiting: list[asyncio.Future[None]] = []
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                connection = await self._connected()
+            connection.add_termination_listener(lambda _: self._wake.set())
+            self._waiting, again = waiting, bool(self._keys)
+            await self._agree(connection, heard)
+            up()
+            self._tried.set()
+            if again:
+                self._missed()
+            while True:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_LOOK):
+                        await self._wake.wait()
+                self._wake.clear()
+                if connection.is_closed():
+                    raise ConnectionError("the connection to PostgreSQL was lost")
+                answered = list(waiting)
+                await self._agree(connection, heard)
+                del waiting[: len(answered)]
+                for asked in answered:
+                    asked.set_result(None)
+        finally:
+            self._waiting = None
+            self._tried.set()
+            if connection is not None:
+                connection.terminate()
+            for asked in waiting:
+                asked.set_exception(ConnectionError("the connection to PostgreSQL was lost before it answered"))
+                asked.exception()  # known, even if no one is waiting any more
+
+    async def _agree(self, connection: Any, heard: set[str]) -> None:
+        """Bring the channels listened to in line with the keys there are; with none to change, see it alive."""
+        async with asyncio.timeout(_PATIENCE):
+            added, dropped = self._keys.keys() - heard, heard - self._keys.keys()
+            for channel in added:
+                await connection.add_listener(channel, self._notified)
+                heard.add(channel)
+            for channel in dropped:
+                await connection.remove_listener(channel, self._notified)
+                heard.discard(channel)
+            if not added and not dropped:
+                await connection.execute("SELECT 1")
+
+    async def _ask(self) -> None:
+        """Return once the session listens to what it should; if it does so only later, `missed` tells."""
+        if self._waiting is None:
+            raise ConnectionError("no connection to PostgreSQL at the moment")
+        asked: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(asked)
+        self._wake.set()
+        try:
+            await asyncio.shield(asked)
+        except asyncio.CancelledError:
+            asked.add_done_callback(self._late)
+            raise
+
+    def _late(self, asked: asyncio.Future[None]) -> None:
+        if asked.exception() is None:
+            self._missed()

@@ -1,0 +1,61 @@
+"""Messages as NOTIFY payloads: text of less than 8,000 bytes each, so that a long message takes several.
+
+All payloads of one transaction arrive together and in order, so that the parts of a message always follow each other.
+"""
+
+from __future__ import annotations
+
+import secrets
+from base64 import b64decode, b64encode
+from collections.abc import Iterator
+from itertools import count
+from typing import Final
+
+from notistore.backplane import Missed, Receive
+
+_ROOM: Final = 7_900  # of the 7,999 bytes there are; the rest is for what stands before it
+_LONGEST: Final = 64 * 1024 * 1024  # characters kept of one message; past this it is dropped
+
+
+class Splitter:
+    """Makes the payloads of messages. Each is unique: NOTIFY drops what repeats within a transaction."""
+
+    def __init__(self) -> None:
+        self._sender = secrets.token_hex(6)
+        self._numbers = count()
+
+    def split(self, key: str, message: bytes) -> Iterator[str]:
+        text = b64encode(key.encode() + b"\n" + message).decode()
+        number = next(self._numbers)
+        last = (len(text) - 1) // _ROOM
+        for part in range(last + 1):
+            yield f"{self._sender}-{number} {part} {last} {text[part * _ROOM : (part + 1) * _ROOM]}"
+
+
+class Joiner:
+    """Puts one connection's payloads together again. Holds one message at a time."""
+
+    def __init__(self, receive: Receive, missed: Missed) -> None:
+        self._receive = receive
+        self._missed = missed
+        self._id = ""
+        self._parts: list[str] = []
+
+    def add(self, payload: str) -> None:
+        try:
+            id, part, last, text = payload.split(" ")
+            first, complete = part == "0", part == last
+            if first:
+                self._id, self._parts = id, []
+            if id != self._id or int(part) != len(self._parts) or len(self._parts) * _ROOM > _LONGEST:
+                self._id = ""
+                if complete:
+                    self._missed()
+                return
+            self._parts.append(text)
+            if complete:
+                parts, self._parts = self._parts, []
+                key, message = b64decode("".join(parts), validate=True).split(b"\n", 1)
+                self._receive(key.decode(), message)
+        except ValueError:
+            return  # someone else's, on a channel of the same name

@@ -1,0 +1,143 @@
+"""Other processes of the same application: `python -m tests.backplane.processes <task> <arguments as JSON>`."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from notistore import Inbox, Recipient, SseHub
+from notistore.sse import Event
+from notistore.sync import SyncInbox
+
+from .kinds import backplane, make
+from .reading import DONE
+
+ROOT = Path(__file__).parents[2]
+
+
+@asynccontextmanager
+async def process(task: Callable[..., object], *arguments: object) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Start it; it has ended well by the end of the block, or is ended then if it never does by itself."""
+    command = (sys.executable, "-m", __name__, task.__name__, json.dumps(arguments))
+    running = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdout=asyncio.subprocess.PIPE)
+    expected = 0
+    try:
+        yield running
+    finally:
+        if task is serve:
+            running.terminate()
+            expected = -signal.SIGTERM  # which uvicorn raises anew once it has shut down
+        try:
+            async with asyncio.timeout(20):
+                code = await running.wait()
+        except TimeoutError:
+            running.kill()
+            code = await running.wait()
+    assert code == expected, f"{task.__name__} ended with {code}"
+
+
+async def publish_numbers(kind: str, url: str, prefix: str, ids: list[str], rounds: int) -> None:
+    """Publish 0, 1, 2, ... to each recipient, in as many ticks of the event loop, then DONE."""
+    async with backplane(kind, url, prefix) as plane, SseHub(plane) as hub:
+        for number in range(rounds):
+            for id in ids:
+                hub.publish(Recipient(id), Event("number", number))
+            await asyncio.sleep(0)
+        for id in ids:
+            hub.publish(Recipient(id), DONE)
+
+
+def send_and_exit(kind: str, url: str, prefix: str, database: str, id: str) -> None:
+    """A worker: plain blocking code, which ends as soon as it has sent."""
+    from sqlalchemy.ext.asyncio import create_async_engine
+
+    from notistore_sqlalchemy import SQLAlchemyStore
+
+    engine = create_async_engine(database)
+    plane, close = make(kind, url, prefix)
+    with SyncInbox(Inbox(SQLAlchemyStore(engine), SseHub(plane))) as inbox:
+        inbox.send(Recipient(id), "report.ready", {"report": 7})
+        inbox.run(finish(engine.dispose, close))
+
+
+async def finish(*closing: Callable[[], Awaitable[None]]) -> None:
+    for close in closing:
+        await close()
+
+
+def send_and_exit_without_a_loop(kind: str, url: str, prefix: str, database: str, id: str) -> None:
+    """The same over a sync store, as in a WSGI application."""
+    from sqlalchemy import create_engine
+
+    from notistore_sqlalchemy import SyncSQLAlchemyStore
+
+    engine = create_engine(database.replace("+aiosqlite", ""))
+    plane, _ = make(kind, url, prefix)
+    with SyncInbox(SyncSQLAlchemyStore(engine), SseHub(plane)) as inbox:
+        inbox.send(Recipient(id), "report.ready", {"report": 7})
+    engine.dispose()
+
+
+def end_in_the_middle(kind: str, url: str, prefix: str) -> None:
+    """Programs that close nothing, and end while their hub is at this or that."""
+
+    async def main(turns: int) -> None:
+        plane, _ = make(kind, url, prefix)
+        hub = await SseHub(plane).__aenter__()
+        hub.publish(Recipient("42"), Event("hello"))
+        for _ in range(turns):
+            await asyncio.sleep(0.0005)
+
+    for turns in range(20):
+        asyncio.run(main(turns))
+
+
+async def serve(kind: str, url: str, prefix: str, database: str) -> None:
+    """An application server, wired as one would be; prints its address."""
+    import socket
+
+    import uvicorn
+    from sqlalchemy.ext.asyncio import create_async_engine
+    from starlette.applications import Starlette
+    from starlette.requests import Request
+    from starlette.responses import Response
+    from starlette.routing import Mount, Route
+
+    from notistore.web import inbox_app
+    from notistore_sqlalchemy import SQLAlchemyStore
+
+    engine = create_async_engine(database)
+    plane, close = make(kind, url, prefix)
+    hub = SseHub(plane)
+    inbox = Inbox(SQLAlchemyStore(engine), hub)
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        async with hub:
+            yield
+        await close()
+        await engine.dispose()
+
+    async def send(request: Request) -> Response:
+        await inbox.send(Recipient(request.path_params["id"]), "test")
+        return Response(status_code=204)
+
+    routes = [
+        Route("/send/{id}", send, methods=["POST"]),
+        Mount("/", inbox_app(inbox, lambda request: Recipient(request.headers["x-user"]))),
+    ]
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        print(f"http://127.0.0.1:{listening.getsockname()[1]}", flush=True)
+        config = uvicorn.Config(Starlette(routes=routes, lifespan=lifespan), log_level="error")
+        await uvicorn.Server(config).serve(sockets=[listening])
+
+
+if __name__ == "__main__":
+    outcome = globals()[sys.argv[1]](*json.loads(sys.argv[2]))
+    if isinstance(outcome, Awaitable):
+        asyncio.run(outcome)  # type: ignore[arg-type]

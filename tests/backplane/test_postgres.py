@@ -1,0 +1,133 @@
+"""PostgresBackplane: messages longer than NOTIFY's payloads, channels shared with others, connections that are cut."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+asyncpg = pytest.importorskip("asyncpg")
+
+from notistore import Recipient, SseHub  # noqa: E402
+from notistore.errors import InvalidArgument  # noqa: E402
+from notistore.sse import SOMETHING_CHANGED, Event  # noqa: E402
+from notistore_postgres import PostgresBackplane  # noqa: E402
+from notistore_postgres.payloads import Joiner, Splitter  # noqa: E402
+
+from .conftest import prefix  # noqa: E402
+from .reading import DONE, until, until_done  # noqa: E402
+
+USER = Recipient("42")
+
+
+@pytest.fixture
+async def raw(postgres_url: str) -> AsyncIterator[asyncpg.Connection]:
+    """To look behind the backplane's back with."""
+    connection = await asyncpg.connect(postgres_url)
+    yield connection
+    await connection.close()
+
+
+async def test_messages_of_every_length_come_as_they_were(postgres_url: str) -> None:
+    messages = [bytes([n % 256]) * n for n in (0, 1, 5_900, *range(5_915, 5_935), 11_840, 11_860, 300_000, 3_000_000)]
+    heard: list[bytes] = []
+    complete = asyncio.Event()
+
+    def receive(key: str, message: bytes) -> None:
+        heard.append(message)
+        if len(heard) == 2 * len(messages):
+            complete.set()
+
+    plane = PostgresBackplane(postgres_url, prefix=prefix())
+    await plane.open(receive, lambda: None)
+    await plane.subscribe(["a key"])
+    await plane.publish([("a key", message) for message in messages + messages])
+    async with asyncio.timeout(10):
+        await complete.wait()
+    assert heard == messages + messages
+    await plane.close()
+
+
+def test_of_a_message_with_a_part_missing_nothing_comes_but_the_news_of_it() -> None:
+    heard: list[bytes] = []
+    gaps: list[None] = []
+    joiner = Joiner(lambda key, message: heard.append(message), lambda: gaps.append(None))
+    splitter = Splitter()
+    long = list(splitter.split("key", b"x" * 20_000))
+    for payload in [*long[:1], *long[2:], *splitter.split("key", b"whole"), *long[1:], *long]:
+        joiner.add(payload)
+    assert (heard, len(gaps)) == ([b"whole", b"x" * 20_000], 2)
+
+
+async def test_what_others_notify_on_its_channels_is_passed_over(postgres_url: str, raw: asyncpg.Connection) -> None:
+    name = prefix()
+    async with (
+        SseHub(PostgresBackplane(postgres_url, channels=1, prefix=name)) as hub,
+        SseHub(PostgresBackplane(postgres_url, channels=1, prefix=name)) as other,
+        hub.subscribe(USER) as stream,
+    ):
+        for payload in ("", "hello", "a b c d", "a 0 0 !", "a 0 0 Zm9v", "a 0 0 /w==", "a -1 x y", "{}"):
+            await raw.execute("SELECT pg_notify($1, $2)", f"{name}_0", payload)
+        other.publish(USER, DONE)
+        assert await until_done(stream) == []
+
+
+async def test_connections_are_its_own_and_may_be_cut(postgres_url: str, raw: asyncpg.Connection) -> None:
+    name = prefix()
+
+    async def connect() -> asyncpg.Connection:
+        return await asyncpg.connect(postgres_url, server_settings={"application_name": name})
+
+    async with (
+        SseHub(PostgresBackplane(connect, prefix=name)) as hub,
+        SseHub(PostgresBackplane(connect, prefix=name)) as other,
+        hub.subscribe(USER) as stream,
+    ):
+        other.publish(USER, DONE)
+        await until_done(stream)
+        mine = "FROM pg_stat_activity WHERE application_name = $1"
+        assert await raw.fetchval(f"SELECT count(*) {mine}", name) == 3  # the first has published nothing
+        await raw.execute(f"SELECT pg_terminate_backend(pid) {mine}", name)
+        await until(stream, SOMETHING_CHANGED.encode())
+        other.publish(USER, Event("found"))
+        await other.flush()
+        other.publish(USER, DONE)
+        await until_done(stream)
+        assert hub.stats().gaps >= 1
+    async with asyncio.timeout(5):
+        while await raw.fetchval(f"SELECT count(*) {mine}", name):
+            pass
+
+
+async def test_a_channel_is_left_with_the_last_of_its_streams(postgres_url: str) -> None:
+    connections: list[asyncpg.Connection] = []
+
+    async def connect() -> asyncpg.Connection:
+        connections.append(await asyncpg.connect(postgres_url))
+        return connections[-1]
+
+    async def listened_to() -> int:
+        return len(await connections[0].fetch("SELECT pg_listening_channels()"))
+
+    plane = PostgresBackplane(connect, prefix=prefix())
+    await plane.open(lambda key, message: None, lambda: None)
+    keys = [str(n) for n in range(1000)]
+    await plane.subscribe(keys)
+    assert await listened_to() == 64
+    await plane.unsubscribe(keys[1:])
+    assert await listened_to() == 1
+    await plane.close()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"connect": "postgresql+asyncpg://localhost/app"}, "no driver in it"),
+        ({"connect": "postgresql://localhost/app", "channels": 0}, "from 1 to 10,000"),
+        ({"connect": "postgresql://localhost/app", "prefix": "Not One"}, "a-z, 0-9 and _"),
+    ],
+)
+def test_what_could_never_work_is_refused_at_once(wrong: dict[str, object], says: str) -> None:
+    with pytest.raises(InvalidArgument, match=says):
+        PostgresBackplane(**wrong)  # type: ignore[arg-type]

@@ -1,0 +1,149 @@
+"""RedisBackplane: any client will do, and a cluster's channels follow their slots."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from typing import Any
+
+import pytest
+
+pytest.importorskip("redis")
+
+import redis
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.cluster import RedisCluster
+from redis.asyncio.retry import Retry
+from redis.backoff import ConstantBackoff
+
+from notistore import Recipient, SseHub
+from notistore.errors import InvalidArgument
+from notistore.sse import SOMETHING_CHANGED, Event
+from notistore_redis import RedisBackplane
+from notistore_redis.topology import PATIENCE
+
+from ..adapters.test_redis.servers import Cluster
+from .conftest import prefix
+from .reading import DONE, frame, until, until_done
+
+USER = Recipient("42")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"decode_responses": True, "protocol": 2},
+        {"decode_responses": True, "protocol": 3},
+        {"protocol": 3, "retry": Retry(ConstantBackoff(60), 100), "socket_timeout": None},
+        {"protocol": 2, "socket_timeout": 0.05, "health_check_interval": 1},
+        {"encoding": "latin-1", "decode_responses": True},
+        {"max_connections": 1, "single_connection_client": True},
+    ],
+    ids=["RESP2 text", "RESP3 text", "patient", "impatient", "Latin-1", "one connection"],
+)
+async def test_any_client_will_do(redis_url: str, options: dict[str, Any]) -> None:
+    async with Redis.from_url(redis_url, **options) as client:
+        name = prefix()
+        async with (
+            SseHub(RedisBackplane(client, prefix=name)) as hub,
+            SseHub(RedisBackplane(client, prefix=name)) as other,
+            hub.subscribe(Recipient("\N{SNOWMAN}")) as stream,
+        ):
+            other.publish(Recipient("\N{SNOWMAN}"), Event("hello", "\xff \N{SNOWMAN}"), DONE)
+            assert await until_done(stream) == [frame(Event("hello", "\xff \N{SNOWMAN}"))]
+        assert await client.ping()
+
+
+async def test_the_applications_pool_is_left_alone(redis_url: str) -> None:
+    pool = BlockingConnectionPool.from_url(redis_url, max_connections=1, timeout=1)
+    async with Redis.from_pool(pool) as client, client.client() as hog:
+        await hog.ping()
+        name = prefix()
+        async with (
+            SseHub(RedisBackplane(client, prefix=name)) as hub,
+            SseHub(RedisBackplane(client, prefix=name)) as other,
+            hub.subscribe(USER) as stream,
+        ):
+            other.publish(USER, DONE)
+            assert await until_done(stream) == []
+
+
+def test_what_is_no_async_client_is_refused(redis_url: str) -> None:
+    with (
+        redis.Redis.from_url(redis_url) as client,
+        pytest.raises(InvalidArgument, match="expected a redis"),
+    ):
+        RedisBackplane(client)  # type: ignore[arg-type]
+
+
+async def test_a_quiet_connection_is_not_taken_for_a_dead_one(redis_url: str) -> None:
+    async with (
+        Redis.from_url(redis_url) as client,
+        SseHub(RedisBackplane(client, prefix=prefix())) as hub,
+        hub.subscribe(USER),
+    ):
+        await asyncio.sleep(PATIENCE + 1)
+        assert hub.stats().gaps == 0
+
+
+async def test_a_node_of_the_cluster_is_killed_and_the_others_go_on(own_cluster: Cluster) -> None:
+    users = [Recipient(str(n)) for n in range(60)]
+    name = prefix()
+    async with (
+        RedisCluster.from_url(own_cluster.url) as client,
+        RedisCluster.from_url(own_cluster.url) as second,
+        SseHub(RedisBackplane(client, prefix=name)) as hub,
+        SseHub(RedisBackplane(second, prefix=name)) as other,
+        AsyncExitStack() as stack,
+    ):
+        streams = {user: await stack.enter_async_context(hub.subscribe(user)) for user in users}
+        dead = own_cluster.nodes[1]
+        dead.kill()
+        for user in users:
+            other.publish(user, Event("hello"))
+        some = [user for user in users if _owner(client, name, user) != f"127.0.0.1:{dead.port}"]
+        assert 20 < len(some) < 60
+        for user in some:
+            await until(streams[user], Event("hello").encode())
+        await asyncio.to_thread(dead.start)
+        for user in users:
+            await until(streams[user], SOMETHING_CHANGED.encode(), within=20)
+        await other.flush()
+        for user in users:
+            other.publish(user, DONE)
+        for user in users:
+            await until_done(streams[user])
+
+
+async def test_channels_follow_their_slot_to_another_node(own_cluster: Cluster) -> None:
+    name = prefix()
+    async with (
+        RedisCluster.from_url(own_cluster.url) as client,
+        RedisCluster.from_url(own_cluster.url) as second,
+        SseHub(RedisBackplane(client, prefix=name)) as hub,
+        SseHub(RedisBackplane(second, prefix=name)) as other,
+        hub.subscribe(USER) as stream,
+    ):
+        old = _owner(client, name, USER)
+        slot = client.keyslot(f"{name}0:4:user42")
+        new = next(node for node in own_cluster.nodes if f"127.0.0.1:{node.port}" != old)
+        await asyncio.to_thread(_move, own_cluster, slot, new.url)
+        await until(stream, SOMETHING_CHANGED.encode(), within=10)
+        async with asyncio.timeout(10):
+            other.publish(USER, Event("lost or not"))
+            await other.flush()
+        other.publish(USER, DONE)
+        await until_done(stream)
+        assert _owner(client, name, USER) == f"127.0.0.1:{new.port}"
+
+
+def _owner(client: RedisCluster, prefix: str, user: Recipient) -> str:
+    return client.get_node_from_key(f"{prefix}0:4:user{user.id}").name
+
+
+def _move(cluster: Cluster, slot: int, url: str) -> None:
+    with redis.Redis.from_url(url, decode_responses=True) as client:
+        id = client.execute_command("CLUSTER MYID")
+    for node in cluster.nodes:
+        with redis.Redis.from_url(node.url) as client:
+            client.execute_command("CLUSTER SETSLOT", slot, "NODE", id)
