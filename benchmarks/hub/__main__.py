@@ -1,0 +1,149 @@
+"""`python -m benchmarks.hub`: measure, print the tables, draw the plot."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import platform
+import resource
+import sys
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from time import monotonic
+
+from .peers import install, versions
+from .report import Results, plot, table
+from .server import (
+    BARE,
+    BROADCASTER,
+    LITESTAR,
+    LOAD_CORE,
+    NESTJS,
+    NOTISTORE,
+    NOTISTORE_ALONE,
+    NOTISTORE_FASTAPI,
+    PEERS,
+    ROOT,
+    SERVER_CORE,
+    SSE_STARLETTE,
+)
+from .works import (
+    Figure,
+    Setting,
+    Work,
+    beside_redis,
+    deaf_reader,
+    fanout,
+    heartbeats,
+    many_keys,
+    memory,
+    polling,
+    through_redis,
+)
+
+PER_DELIVERY = "CPU s per 100,000 deliveries"
+PER_CALL = "CPU s per 100,000"
+EVERYONE = (BARE, NOTISTORE, *PEERS)
+MOST = (BARE, NOTISTORE, LITESTAR, SSE_STARLETTE, BROADCASTER, NESTJS)
+ON_REDIS = (NOTISTORE, LITESTAR, BROADCASTER)
+WORKS = {
+    "streams": Work("one event to 1,000 streams", PER_DELIVERY, fanout(1_000), EVERYONE),
+    "more-streams": Work(
+        "one event to 5,000 streams", PER_DELIVERY, fanout(5_000), (BARE, NOTISTORE, LITESTAR, NESTJS)
+    ),
+    "burst": Work("20 events in one tick to 1,000 streams", PER_DELIVERY, fanout(1_000, events=20), MOST),
+    "long-burst": Work(
+        "100 events in one tick to 1,000 streams",
+        PER_DELIVERY,
+        fanout(1_000, events=100),
+        (BARE, NOTISTORE, LITESTAR, BROADCASTER, NESTJS),
+    ),
+    "keys": Work("1,000 keys with one stream each", PER_DELIVERY, many_keys(1_000), EVERYONE),
+    "redis": Work("through Redis, two nodes, 1,000 keys", PER_DELIVERY, through_redis(1_000), ON_REDIS),
+    "redis-beside": Work(
+        "through Redis, a node that none of it concerns",
+        "CPU s per 100,000 events",
+        beside_redis(1_000),
+        (NOTISTORE,),
+    ),
+    "memory": Work(
+        "an idle stream", "KB", memory(2_000), (BARE, NOTISTORE, NOTISTORE_ALONE, NOTISTORE_FASTAPI, *PEERS), rounds=1
+    ),
+    "deaf": Work(
+        "200,000 events past a reader that reads nothing",
+        "MB of growth",
+        deaf_reader(200_000),
+        (NOTISTORE, LITESTAR, SSE_STARLETTE, NESTJS),
+        rounds=1,
+    ),
+    "poll": Work("GET unread/count", PER_CALL, polling(), (NOTISTORE,)),
+    "poll-etag": Work("GET unread/count with If-None-Match", PER_CALL, polling(etag=True), (NOTISTORE,)),
+    "poll-sqlite": Work("GET unread/count, rows in SQLite", PER_CALL, polling(sqlite=True), (NOTISTORE,)),
+    "poll-sqlite-etag": Work(
+        "GET unread/count with If-None-Match, rows in SQLite", PER_CALL, polling(etag=True, sqlite=True), (NOTISTORE,)
+    ),
+    "heartbeats": Work("heartbeats of 1,000 idle streams", PER_CALL, heartbeats(1_000), (NOTISTORE,)),
+}
+
+
+async def measure(names: list[str], setting: Setting, *, rounds: int, svg: Path | None) -> None:
+    """All rounds of all works; within a round the subjects take turns. What is done is shown at once."""
+    results: Results = {}
+    for name in names:
+        work = WORKS[name]
+        subjects = [subject for subject in work.subjects if setting.has(subject)]
+        figures: dict[str, list[Figure]] = {subject.name: [] for subject in subjects}
+        for _ in range(min(rounds, work.rounds)):
+            for subject in subjects:
+                started = monotonic()
+                figures[subject.name].append(await work.run(subject, setting))
+                took = monotonic() - started
+                print(f"{name}: {subject.name}: {figures[subject.name][-1]} in {took:.1f} s", file=sys.stderr)
+        results[name] = figures
+        print(table(work, figures), end="\n\n", flush=True)
+        if svg is not None:
+            picture = plot([(WORKS[name], figures) for name, figures in results.items()])
+            svg.write_text(picture)  # noqa: ASYNC240 - no server is running now
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.hub", description=__doc__)
+    parser.add_argument("works", nargs="*", metavar="WORK", help=f"all, or some of: {', '.join(WORKS)}")
+    parser.add_argument("--quick", action="store_true", help="a hundredth of the size, one round, nothing installed")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the figures into this SVG")
+    arguments = parser.parse_args()
+    names = arguments.works or list(WORKS)
+    if unknown := set(names) - WORKS.keys():
+        parser.error(f"no such work: {', '.join(sorted(unknown))}")
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # the servers inherit it
+    os.sched_setaffinity(0, {LOAD_CORE})
+    with ExitStack() as closing:
+        if arguments.quick:
+            setting = Setting({"python": sys.executable}, ours=True, scale=0.01, cpu=0.01)
+        else:
+            setting = Setting(install())
+            print(f"{datetime.now(UTC):%Y-%m-%d}, {processor()}, {versions(setting.places)}", end="\n\n")
+        if any(name.startswith("redis") for name in names):
+            sys.path.insert(0, str(ROOT))
+            from tests.servers import Missing, RedisServer
+
+            try:
+                setting = setting.on(closing.enter_context(RedisServer()).url)
+            except Missing as missing:
+                print(f"without the works through Redis: {missing}", file=sys.stderr)
+                names = [name for name in names if not name.startswith("redis")]
+        asyncio.run(measure(names, setting, rounds=1 if arguments.quick else 3, svg=arguments.plot))
+
+
+def processor() -> str:
+    models = [
+        line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line
+    ]
+    return f"{models[0] if models else platform.machine()}, server on core {SERVER_CORE}, load on core {LOAD_CORE}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,50 @@
+"""The results as Markdown tables and as one SVG."""
+
+from __future__ import annotations
+
+from html import escape
+from statistics import median
+
+from .works import Figure, Work
+
+Results = dict[str, dict[str, list[Figure]]]
+"""Figures by work and subject, one for each round."""
+
+
+def table(work: Work, results: dict[str, list[Figure]]) -> str:
+    ours = median(figure.value for figure in results["notistore"]) if "notistore" in results else None
+    lines = [
+        f"**{work.name}**",
+        "",
+        f"| subject | {work.unit} | range | beside notistore | lost |",
+        "|---|---|---|---|---|",
+    ]
+    for name, figures in results.items():
+        values = [figure.value for figure in figures]
+        middle, lost = median(values), f"{sum(figure.lost for figure in figures):,}"
+        ratio = f"{middle / ours:.2f}" if ours and ours > 0 else ""
+        if dead := sum(figure.dead for figure in figures):
+            lost = f"{lost}, and all of {dead} streams"
+        lines.append(f"| {name} | {middle:.3g} | {min(values):.3g} to {max(values):.3g} | {ratio} | {lost} |")
+    return "\n".join(lines)
+
+
+def plot(measured: list[tuple[Work, dict[str, list[Figure]]]]) -> str:
+    """Horizontal bars, one panel for each work, each on a scale of its own."""
+    width, label, bar, rows, y = 760, 210, 18, [], 30
+    for work, results in measured:
+        medians = {name: median(f.value for f in figures) for name, figures in results.items()}
+        most = max(*medians.values(), 1e-9)
+        rows.append(f'<text x="10" y="{y}" font-weight="bold">{escape(work.name)}: {escape(work.unit)}</text>')
+        y += 10
+        for name, value in medians.items():
+            length = max(1.0, (width - label - 80) * value / most)
+            fill = "#2563eb" if name.startswith("notistore") else "#9ca3af"
+            rows.append(f'<text x="{label - 8}" y="{y + 13}" text-anchor="end">{escape(name)}</text>')
+            rows.append(f'<rect x="{label}" y="{y}" width="{length:.1f}" height="{bar - 4}" fill="{fill}"/>')
+            rows.append(f'<text x="{label + length + 6:.1f}" y="{y + 12}">{value:.3g}</text>')
+            y += bar
+        y += 30
+    style = 'font-family="system-ui, sans-serif" font-size="12"'
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {y}" {style}>'
+    return "\n".join([head, f'<rect width="{width}" height="{y}" fill="white"/>', *rows, "</svg>", ""])
