@@ -5,26 +5,23 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from notistore.store import Part
-
-if TYPE_CHECKING:
-    from .context import Context
 
 __all__ = ["CONTRACT", "Check", "as_numbers", "check", "registered"]
 
 CONTRACT: Final = "1.0"
 """The version of the contract whose every promise this kit checks: major.minor."""
 
-Body: TypeAlias = "Callable[[Context], Awaitable[None]]"
+Body: TypeAlias = Callable[[Any], Awaitable[None]]
 
 _CHECKS: Final[dict[str, Check]] = {}
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One behaviour of a store.
+    """One behaviour of what is tested.
 
     Attributes:
         id: "family/behaviour"; the family is the name of the file in `checks/`.
@@ -46,14 +43,20 @@ class Check:
 
 
 def check(
-    id: str, title: str, *clauses: str, part: Part | None = None, since: str = "1.0", once: bool = False
+    id: str,
+    title: str,
+    *clauses: str,
+    part: Part | None = None,
+    since: str = "1.0",
+    once: bool = False,
+    into: dict[str, Check] = _CHECKS,
 ) -> Callable[[Body], Body]:
-    """Register the decorated function as a check."""
+    """Register the decorated function as a check: of a store, or of the kind whose checks `into` holds."""
 
     def register(body: Body) -> Body:
-        if id in _CHECKS:
+        if id in into:
             raise ValueError(f"two checks are named {id!r}")
-        _CHECKS[id] = Check(id, title, clauses, body, part, since, once)
+        into[id] = Check(id, title, clauses, body, part, since, once)
         return body
 
     return register

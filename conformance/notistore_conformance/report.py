@@ -8,11 +8,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final, Literal, Self, TypeAlias
 
 from .badge import badge
 
-__all__ = ["About", "Outcome", "Report", "Result", "dump_json", "write"]
+__all__ = ["About", "Kind", "Outcome", "Report", "Result", "dump_json", "write"]
+
+Kind: TypeAlias = Literal["store", "backplane", "web"]
+"""What can be checked; each kind has checks of its own."""
 
 
 class Outcome(StrEnum):
@@ -78,6 +81,7 @@ class About:
         distribution: what installed the store, with its version; None where that is not known.
         backend: what it keeps its rows in, as the subject says; None where it does not.
         seed: what the random histories were drawn from; the same one draws them again.
+        kind: what it is: a "store", a "backplane", or the "web" routes of a server.
     """
 
     store: str
@@ -87,6 +91,7 @@ class About:
     distribution: str | None
     backend: str | None
     seed: int
+    kind: Kind = "store"
 
     def __str__(self) -> str:
         parts = [f"contract {self.contract}", f"kit {self.kit}", self.distribution, self.backend]

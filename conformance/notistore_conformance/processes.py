@@ -1,0 +1,118 @@
+"""Other processes that have the store under test open: started, given orders and ended here."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import pickle
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import ExitStack, asynccontextmanager
+from dataclasses import asdict
+from typing import IO, Any, Final
+
+from notistore.model import Notification
+
+from .racer import Moment, Round
+
+__all__ = ["CannotOpen", "Racers", "racers"]
+
+_OPENING: Final = 60.0  # seconds until the store is open in every process
+_CLOSING: Final = 10.0
+
+
+class CannotOpen(Exception):
+    """The store could not be made in another process. The message says why."""
+
+
+@asynccontextmanager
+async def racers(make_store: Callable[[], Any], count: int) -> AsyncIterator[Racers]:
+    """Start processes; at the end they close their stores, or are killed."""
+    with ExitStack() as stack:
+        processes = [_Process(stack, n + 1) for n in range(count)]
+        yield Racers(make_store, processes)
+        await asyncio.gather(*(asyncio.to_thread(each.close) for each in processes))
+
+
+class Racers:
+    """Processes that have imported what makes the store."""
+
+    def __init__(self, make_store: Callable[[], Any], processes: Sequence[_Process]) -> None:
+        self._make_store, self._processes = make_store, processes
+
+    async def open(self, probe: Notification) -> bool:
+        """Open the store in each process, one after another. Returns whether all find this row.
+
+        Raises:
+            CannotOpen: `make_store` cannot be imported elsewhere, or raised there.
+        """
+        try:
+            made = pickle.dumps(self._make_store)
+        except Exception as error:  # pickle raises whatever the object raises
+            raise CannotOpen(f"make_store cannot be handed to another process: {error}") from error
+        order = {"path": sys.path, "make_store": base64.b64encode(made).decode()}
+        who = probe.recipient
+        try:
+            async with asyncio.timeout(_OPENING):
+                await asyncio.gather(*(each.ask(order | {"process": each.number}) for each in self._processes))
+                look = {"recipient": (who.id, who.type, who.tenant), "id": probe.id}
+                return all([(await each.ask(look))["found"] for each in self._processes])
+        except TimeoutError:
+            raise CannotOpen(f"make_store was not entered within {_OPENING:.0f} s in another process") from None
+
+    async def race(self, round: Round) -> list[Moment]:
+        """Have every process take part in one round."""
+        told = await asyncio.gather(*(each.ask(asdict(round)) for each in self._processes))
+        return [Moment(**moment) for answer in told for moment in answer["moments"]]
+
+
+class _Process:
+    def __init__(self, stack: ExitStack, number: int) -> None:
+        self.number = number
+        self._errors: IO[str] = stack.enter_context(tempfile.TemporaryFile("w+", errors="replace"))
+        self._process = stack.enter_context(
+            subprocess.Popen(
+                [sys.executable, "-m", f"{__package__}.racer"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._errors,
+                text=True,
+            )
+        )
+        stack.callback(self._process.kill)  # before its end is waited for; after `close` there is none to kill
+
+    async def ask(self, order: dict[str, Any]) -> dict[str, Any]:
+        """Give an order and wait for its answer."""
+        line = await asyncio.to_thread(self._exchange, json.dumps(order))
+        answer: dict[str, Any] = json.loads(line) if line else {"error": self._last_words()}
+        if "error" in answer:
+            raise CannotOpen(f"in another process: {answer['error']}")
+        return answer
+
+    def close(self) -> None:
+        """Let it close its store and end."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        try:
+            self._process.wait(_CLOSING)
+        except subprocess.TimeoutExpired:
+            return
+
+    def _exchange(self, order: str) -> str:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        try:
+            self._process.stdin.write(order + "\n")
+            self._process.stdin.flush()
+        except OSError:
+            return ""
+        return self._process.stdout.readline()
+
+    def _last_words(self) -> str:
+        self._errors.seek(0)
+        said = self._errors.read().strip().splitlines()
+        return f"it ended by itself ({said[-1] if said else 'without a word'})"
