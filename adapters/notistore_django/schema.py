@@ -10,7 +10,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from notistore.errors import StoreError
 
-from .rows import Row
+from .models import Notification as Row
 from .statements import columns
 
 __all__ = ["create_schema"]

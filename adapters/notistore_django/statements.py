@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
-from typing import Any, Final
+from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import JSONField, Model
 
-from .fields import UtcTimeField, in_utc
+from notistore.columns import REPLACED
 
-_REPLACED: Final = ("type", "data", "actor_type", "actor_id", "trace_id", "updated_at")
+from .fields import UtcTimeField, in_utc
 
 
 def insert(model: type[Model], values: Sequence[Any], connection: BaseDatabaseWrapper) -> tuple[str, list[Any]]:
@@ -68,7 +68,7 @@ def _replace(model: type[Model], vendor: str, renotify: bool) -> str:
     clause, new = ("ON CONFLICT (id) DO UPDATE SET", "excluded.{}")
     if vendor == "mysql":
         clause, new = ("ON DUPLICATE KEY UPDATE", "VALUES({})")
-    changes = [f"{column} = {new.format(column)}" for column in _REPLACED]
+    changes = [f"{column} = {new.format(column)}" for column in REPLACED]
     changes += [f"version = {model._meta.db_table}.version + 1", *(["read_at = NULL"] if renotify else [])]
     return f" {clause} {', '.join(changes)}"
 

@@ -16,13 +16,14 @@ from asgiref.sync import sync_to_async
 from django.db import DEFAULT_DB_ALIAS, IntegrityError, connections, transaction
 from django.db.models import Count, Q, QuerySet
 
+from notistore.columns import from_values, values
 from notistore.errors import DuplicateNotification, InvalidArgument
 from notistore.model import Cursor, Notification, Recipient
 
 from . import statements
 from .commits import Commit, after_commit, after_last_call
 from .errors import run
-from .rows import Row, from_values, to_values
+from .models import Notification as Row
 from .schema import create_schema
 
 __all__ = ["DjangoStore", "SyncDjangoStore"]
@@ -53,10 +54,10 @@ class SyncDjangoStore:
         self._write(lambda: self._insert(notification))
 
     def _insert(self, notification: Notification) -> None:
-        sql, values = statements.insert(Row, to_values(notification), connections[self.using])
+        sql, row = statements.insert(Row, values(notification), connections[self.using])
         with connections[self.using].cursor() as cursor:
             try:
-                cursor.execute(sql, values)
+                cursor.execute(sql, row)
             except IntegrityError as error:
                 if error.args[0] != _DUPLICATE_IN_MYSQL:
                     raise
@@ -69,7 +70,7 @@ class SyncDjangoStore:
         for notification in notifications:
             if notification.id in new:
                 raise DuplicateNotification(notification.id)
-            new[notification.id] = Row(*to_values(notification))
+            new[notification.id] = Row(*values(notification))
         # In one order, so that two calls never wait for each other.
         rows = [new[id] for id in sorted(new)]
         self._write(lambda: self._insert_many(rows))
@@ -90,14 +91,14 @@ class SyncDjangoStore:
 
     def _upsert(self, notification: Notification, renotify: bool) -> Notification:
         connection = connections[self.using]
-        sql, values = statements.upsert(Row, to_values(notification), connection, renotify=renotify)
+        sql, row = statements.upsert(Row, values(notification), connection, renotify=renotify)
         if connection.features.can_return_columns_from_insert:
             with connection.cursor() as cursor:
-                cursor.execute(sql, values)
+                cursor.execute(sql, row)
                 return from_values(statements.returned(Row, cursor.fetchone(), connection))
         with transaction.atomic(self.using):
             with connection.cursor() as cursor:
-                cursor.execute(sql, values)
+                cursor.execute(sql, row)
             return from_values(self._rows.values_list().get(id=notification.id))
 
     def get(self, recipient: Recipient, id: str) -> Notification | None:
@@ -124,7 +125,7 @@ class SyncDjangoStore:
             # It is NULL throughout, but only so does PostgreSQL see that the index is in order; MariaDB only without.
             order.insert(0, "-read_at")
         newest = rows.order_by(*order)[offset : offset + limit].values_list()
-        return self._read(lambda: [from_values(values) for values in newest])
+        return self._read(lambda: [from_values(row) for row in newest])
 
     def count(self, recipient: Recipient, *, types: Sequence[str] | None = None) -> int:
         return self._read(self._inbox(recipient, types).count)

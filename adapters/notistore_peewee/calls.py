@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import operator
-import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
@@ -12,11 +11,13 @@ from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 from peewee import SQL, IntegrityError, fn
 
+from notistore.columns import REPLACED, from_values
+from notistore.conflicts import taken_id
 from notistore.errors import DuplicateNotification, StoreError
 from notistore.model import Cursor, Notification, Recipient
 
 from .connections import run
-from .model import from_row, is_mariadb, kind, to_row
+from .model import is_mariadb, kind, to_row
 from .schema import create_schema
 
 __all__ = ["Calls"]
@@ -26,8 +27,6 @@ T = TypeVar("T")
 Place = tuple[datetime, str]
 
 _BATCH: Final = 1000
-_REPLACED: Final = ("type", "data", "actor_type", "actor_id", "trace_id", "updated_at")
-_TAKEN_IN_MYSQL: Final = re.compile(r"Duplicate entry '([0-9a-f-]{36})' for key '(?:[^']*\.)?PRIMARY'")
 
 
 def _call(*, writes: bool) -> Callable[[Callable[Concatenate[Calls, P], T]], Callable[Concatenate[Calls, P], T]]:
@@ -79,22 +78,22 @@ class Calls:
         row = self.model
         fresh: dict[Any, Any] = {row.version: row.version + 1} | ({row.read_at: None} if renotify else {})
         target = {} if self._kind == "mysql" else {"conflict_target": [row.id]}
-        preserved = [getattr(row, name) for name in _REPLACED]
+        preserved = [getattr(row, name) for name in REPLACED]
         upsert = row.insert({**to_row(notification), "version": 1}).on_conflict(
             preserve=preserved, update=fresh, **target
         )
         if self._kind != "mysql" or is_mariadb(self.database):
             [stored] = upsert.returning(row).tuples()
-            return from_row(stored)
+            return from_values(stored)
         with self.database.atomic():
             upsert.execute()
             [stored] = row.select().where(row.id == notification.id).tuples()
-            return from_row(stored)
+            return from_values(stored)
 
     @_call(writes=False)
     def get(self, recipient: Recipient, id: str) -> Notification | None:
         rows = self.model.select().where(self._inbox(recipient), self.model.id == id).tuples()
-        return next((from_row(row) for row in list(rows)), None)
+        return next((from_values(row) for row in list(rows)), None)
 
     @_call(writes=False)
     def page(
@@ -117,7 +116,7 @@ class Calls:
         if unread_only and self._kind == "postgresql":
             # It is NULL throughout, but only so does PostgreSQL see that the index is in order; MariaDB only without.
             order.insert(0, row.read_at.desc())
-        return [from_row(each) for each in rows.order_by(*order).limit(limit).offset(offset or None).tuples()]
+        return [from_values(each) for each in rows.order_by(*order).limit(limit).offset(offset or None).tuples()]
 
     @_call(writes=False)
     def count(self, recipient: Recipient, *, types: Sequence[str] | None = None) -> int:
@@ -217,8 +216,8 @@ class Calls:
             try:
                 insert.execute()
             except IntegrityError as error:
-                taken = _TAKEN_IN_MYSQL.search(str(error))
-                raise DuplicateNotification(taken[1]) if taken else error from error
+                taken = taken_id(error)
+                raise DuplicateNotification(taken) if taken else error from error
             return
         # A row whose id is taken is skipped: an error would spoil a transaction of the host's.
         insert = insert.on_conflict(action="nothing", conflict_target=[row.id]).returning(row.id)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 import sqlite3
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -17,6 +16,7 @@ from typing import Any, Final, TypeVar
 
 from peewee import PeeweeException
 
+from notistore.conflicts import error_code, is_transient, pauses
 from notistore.errors import NotistoreError, OutcomeUnknown, StoreError
 
 from .model import kind
@@ -27,18 +27,6 @@ T = TypeVar("T")
 
 _log = logging.getLogger("notistore")
 
-_TRANSIENT: Final = frozenset(
-    {
-        "40001",  # PostgreSQL: serialization_failure
-        "40P01",  # PostgreSQL: deadlock_detected
-        1020,  # MariaDB: record has changed since last read, under snapshot isolation
-        1205,  # MariaDB: lock wait timeout
-        1213,  # MariaDB: deadlock
-        5,  # SQLite: busy
-        6,  # SQLite: locked
-    }
-)
-_ATTEMPTS: Final = 9
 
 _giving_back: Final[set[asyncio.Task[None]]] = set()  # the loop holds its tasks weakly
 
@@ -57,7 +45,7 @@ def run(database: Any, body: Callable[[], T], *, writes: bool) -> T:
     if database.in_transaction():
         with _translated():
             return body()
-    for pause in _pauses():
+    for pause in (*pauses(), None):
         with _translated(), _connected(database):
             try:
                 return body()
@@ -69,7 +57,7 @@ def run(database: Any, body: Callable[[], T], *, writes: bool) -> T:
                         "the connection was lost during a call: what was asked happened wholly or not at all. Marks, "
                         "deletes and keyed sends may be repeated safely"
                     ) from error
-                if pause is None or _code(error) not in _TRANSIENT:
+                if pause is None or not is_transient(_cause(error)):
                     raise
         _sleep(database, pause)
     raise AssertionError("the last attempt returns or raises")
@@ -143,20 +131,11 @@ def _cause(error: Exception) -> Exception:
     return cause or error
 
 
-def _code(error: Exception) -> object:
-    """PostgreSQL's SQLSTATE, MySQL's or SQLite's number; None where the database gave no answer."""
-    cause = _cause(error)
-    if isinstance(cause, sqlite3.Error):
-        return getattr(cause, "sqlite_errorcode", 0) & 0xFF
-    code = getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None) or next(iter(cause.args), None)
-    return None if isinstance(code, BaseException) else code
-
-
 def _was_refused(error: Exception) -> bool:
     """Whether the database itself answered that it failed, and so did nothing; without an answer nobody knows."""
     if isinstance(_cause(error), sqlite3.Error):
         return True
-    match _code(error):
+    match error_code(_cause(error)):
         case str(sqlstate) if len(sqlstate) == 5:
             return not sqlstate.startswith(("08", "57P"))  # the connection's end, told by the driver or by the server
         case int(number):
@@ -175,10 +154,3 @@ def _wait_for(awaitable: Awaitable[None]) -> None:
     from playhouse.pwasyncio import await_  # type: ignore[import-untyped]
 
     await_(awaitable)
-
-
-def _pauses() -> Iterator[float | None]:
-    """Seconds to wait after each attempt: jittered, doubling, about 1.3 s in all on average; None after the last."""
-    for attempt in range(_ATTEMPTS - 1):
-        yield random.uniform(0, 0.01 * 2**attempt)
-    yield None

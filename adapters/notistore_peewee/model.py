@@ -19,17 +19,11 @@ from peewee import (
     SqliteDatabase,
 )
 
+from notistore.columns import COLUMNS, driver_time, encoded, utc, values
 from notistore.errors import InvalidArgument
-from notistore.model import (
-    Notification,
-    from_millis,
-    stored_actor,
-    stored_notification,
-    stored_recipient,
-    to_millis,
-)
+from notistore.model import Notification
 
-__all__ = ["from_row", "is_mariadb", "kind", "notification_model", "to_row"]
+__all__ = ["is_mariadb", "kind", "notification_model", "to_row"]
 
 Kind = Literal["sqlite", "postgresql", "mysql"]
 
@@ -79,22 +73,10 @@ class UtcTimeField(Field):
         return SQL(_TIME[kind(self.model._meta.database)])
 
     def db_value(self, value: datetime | None) -> datetime | int | None:
-        if value is None:
-            return None
-        match kind(self.model._meta.database):
-            case "sqlite":
-                return to_millis(value)
-            case "mysql":
-                return value.astimezone(UTC).replace(tzinfo=None)
-            case _:
-                return value
+        return None if value is None else driver_time(value.astimezone(UTC), kind(self.model._meta.database))
 
     def python_value(self, value: datetime | int | None) -> datetime | None:
-        if value is None:
-            return None
-        if isinstance(value, int):
-            return from_millis(value)
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+        return None if value is None else utc(value)
 
 
 class DataField(Field):
@@ -104,7 +86,7 @@ class DataField(Field):
         return SQL(_JSON[kind(self.model._meta.database)])
 
     def db_value(self, value: Any) -> str:
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        return encoded(value)
 
     def python_value(self, value: Any) -> Any:
         return json.loads(value) if isinstance(value, str | bytes) else value
@@ -148,31 +130,5 @@ def notification_model(database: Any, table_name: str = "notistore_notifications
 
 
 def to_row(notification: Notification) -> dict[str, Any]:
-    recipient, actor = notification.recipient, notification.actor
-    return {
-        "id": notification.id,
-        "tenant": recipient.tenant or "",
-        "recipient_type": recipient.type,
-        "recipient_id": recipient.id,
-        "type": notification.type,
-        "stable_key": notification.key,
-        "data": notification.data,
-        "actor_type": actor and actor.type,
-        "actor_id": actor and actor.id,
-        "trace_id": notification.trace_id,
-        "version": notification.version,
-        "read_at": notification.read_at,
-        "created_at": notification.created_at,
-        "updated_at": notification.updated_at,
-    }
-
-
-def from_row(row: tuple[Any, ...]) -> Notification:
-    """Takes the columns in the model's order."""
-    id, tenant, recipient_type, recipient_id, type, key, data, *rest = row
-    actor_type, actor_id, trace_id, version, read_at, created_at, updated_at = rest
-    recipient = stored_recipient(recipient_id, recipient_type, tenant or None)
-    actor = None if actor_id is None else stored_actor(actor_id, actor_type)
-    return stored_notification(
-        id, recipient, type, data, key, actor, trace_id, version, read_at, created_at, updated_at
-    )
+    """What Peewee's inserts take."""
+    return dict(zip(COLUMNS, values(notification), strict=True))

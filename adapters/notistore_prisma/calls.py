@@ -13,12 +13,13 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, Final, ParamSpec
 
+from notistore.conflicts import pauses
 from notistore.errors import DuplicateNotification, InvalidArgument, StoreError
 from notistore.model import Cursor, Notification, Recipient
 
 from . import statements as sql
 from .client import Actions, Client
-from .errors import is_duplicate, is_transient, pauses, translated
+from .errors import is_duplicate, is_transient, translated
 from .rows import moment, replaced, row, stored
 from .schema import COLUMNS_OF, Provider, check_columns, creation
 

@@ -6,7 +6,6 @@ apart by Prisma's codes (https://www.prisma.io/docs/orm/reference/error-referenc
 
 from __future__ import annotations
 
-import random
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,12 +15,11 @@ import httpx
 
 from notistore.errors import NotistoreError, OutcomeUnknown, StoreError
 
-__all__ = ["is_duplicate", "is_transient", "pauses", "translated"]
+__all__ = ["is_duplicate", "is_transient", "translated"]
 
 _TRANSIENT: Final = re.compile(r"\b(P2034|40001|40P01)\b")  # a write conflict or deadlock; PostgreSQL's two codes of it
 _LOST: Final = ("P1017",)  # the database closed the connection
 _NOT_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
-_RETRIES: Final = 8
 
 
 @contextmanager
@@ -51,12 +49,6 @@ def is_transient(error: StoreError) -> bool:
     cause = error.__cause__
     told = (getattr(cause, "code", None), getattr(cause, "meta", None), cause)
     return any(_TRANSIENT.search(str(each)) for each in told)
-
-
-def pauses() -> Iterator[float]:
-    """Seconds to wait before each further attempt: jittered, doubling, about 1.3 s in all on average."""
-    for attempt in range(_RETRIES):
-        yield random.uniform(0, 0.01 * 2**attempt)
 
 
 def _is_lost(error: Exception) -> bool:

@@ -6,19 +6,16 @@ On SQLite, Prisma 5.17 has no JSON and keeps no time zone: data is text there, t
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
-from typing import Any
+from datetime import datetime
+from operator import attrgetter
+from typing import Any, Final
 
-from notistore.model import (
-    Notification,
-    from_millis,
-    stored_actor,
-    stored_notification,
-    stored_recipient,
-    to_millis,
-)
+from notistore.columns import COLUMNS, from_values
+from notistore.model import Notification, to_millis
 
 __all__ = ["moment", "replaced", "row", "stored"]
+
+_values: Final = attrgetter(*COLUMNS)
 
 
 def row(notification: Notification, *, sqlite: bool) -> dict[str, Any]:
@@ -59,20 +56,4 @@ def moment(time: datetime | None, *, sqlite: bool) -> datetime | int | None:
 
 def stored(record: Any) -> Notification:
     """The notification in one record of the model."""
-    return stored_notification(
-        record.id,
-        stored_recipient(record.recipient_id, record.recipient_type, record.tenant or None),
-        record.type,
-        json.loads(record.data) if isinstance(record.data, str) else record.data,
-        record.stable_key,
-        stored_actor(record.actor_id, record.actor_type) if record.actor_id else None,
-        record.trace_id,
-        record.version,
-        None if record.read_at is None else _utc(record.read_at),
-        _utc(record.created_at),
-        _utc(record.updated_at),
-    )
-
-
-def _utc(value: datetime | int) -> datetime:
-    return from_millis(value) if isinstance(value, int) else value.astimezone(UTC)
+    return from_values(_values(record))

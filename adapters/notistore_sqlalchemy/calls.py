@@ -9,11 +9,12 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, Table
+from sqlalchemy import Connection, Table
 from sqlalchemy.exc import IntegrityError
 
+from notistore.columns import COLUMNS, from_values, values
 from notistore.errors import DuplicateNotification
-from notistore.model import Cursor, Notification, Recipient, stored_actor, stored_notification, stored_recipient
+from notistore.model import Cursor, Notification, Recipient
 
 from . import statements as sql
 from .errors import duplicate
@@ -68,14 +69,14 @@ class Calls:
         statement = sql.upsert(self.table, self._dialect, renotify=renotify, returning=returning)
         result = self.connection.execute(statement, _to_row(notification) | {"version": 1})
         if returning:
-            return _from_row(result.one())
+            return from_values(result.one())
         stored = self.get(notification.recipient, notification.id)
         assert stored is not None  # this transaction holds its lock
         return stored
 
     def get(self, recipient: Recipient, id: str) -> Notification | None:
         row = self.connection.execute(sql.get(self.table), _inbox(recipient) | {"wanted": id}).first()
-        return None if row is None else _from_row(row)
+        return None if row is None else from_values(row)
 
     def page(
         self,
@@ -95,10 +96,10 @@ class Calls:
             before=before is not None,
             offset=offset > 0,
         )
-        values = _inbox(recipient) | {"at_most": limit, "types": types, "skip": offset}
+        given = _inbox(recipient) | {"at_most": limit, "types": types, "skip": offset}
         if before is not None:
-            values |= {"before_at": before.created_at, "before_id": before.id}
-        return [_from_row(row) for row in self.connection.execute(statement, values)]
+            given |= {"before_at": before.created_at, "before_id": before.id}
+        return [from_values(row) for row in self.connection.execute(statement, given)]
 
     def count(self, recipient: Recipient, *, types: Sequence[str] | None = None) -> int:
         statement = sql.count(self.table, unread=False, types=bool(types), capped=False)
@@ -109,8 +110,8 @@ class Calls:
         self, recipient: Recipient, *, types: Sequence[str] | None = None, at_most: int | None = None
     ) -> int:
         statement = sql.count(self.table, unread=True, types=bool(types), capped=at_most is not None)
-        values = _inbox(recipient) | {"types": types, "at_most": at_most}
-        unread: int = self.connection.execute(statement, values).scalar_one()
+        given = _inbox(recipient) | {"types": types, "at_most": at_most}
+        unread: int = self.connection.execute(statement, given).scalar_one()
         return unread
 
     def unread_counts(
@@ -121,8 +122,8 @@ class Calls:
         asked = list(counts)
         for start in range(0, len(asked), _INBOXES):
             inboxes = [tuple(_inbox(recipient).values()) for recipient in asked[start : start + _INBOXES]]
-            values = {"inboxes": inboxes, "types": types, "at_most": at_most}
-            for tenant, type, id, unread in self.connection.execute(statement, values):
+            given = {"inboxes": inboxes, "types": types, "at_most": at_most}
+            for tenant, type, id, unread in self.connection.execute(statement, given):
                 counts[Recipient(id, type, tenant or None)] = unread if at_most is None else min(unread, at_most)
         return counts
 
@@ -141,8 +142,8 @@ class Calls:
         at: datetime,
     ) -> int:
         statement = sql.mark_all_read(self.table, self._dialect, types=bool(types), seen=seen is not None)
-        values = _inbox(recipient) | {"types": types, "seen": seen, "at": at}
-        return self.connection.execute(statement, values).rowcount
+        given = _inbox(recipient) | {"types": types, "seen": seen, "at": at}
+        return self.connection.execute(statement, given).rowcount
 
     def delete(self, recipient: Recipient, *ids: str) -> int:
         return self._change(sql.remove(self.table, self._dialect), recipient, ids)
@@ -161,8 +162,8 @@ class Calls:
         """Delete up to `at_most` rows past `after`; returns how many, and where to go on, or None at the end."""
         at, id = after or (None, None)
         statement = sql.old(self.table, only_read=only_read, after=after is not None)
-        values = {"older_than": older_than, "after_at": at, "after_id": id, "at_most": at_most}
-        rows = self.connection.execute(statement, values).all()
+        given = {"older_than": older_than, "after_at": at, "after_id": id, "at_most": at_most}
+        rows = self.connection.execute(statement, given).all()
         if not rows:
             return 0, None
         removal = sql.remove_old(self.table, only_read=only_read)
@@ -190,31 +191,4 @@ def _inbox(recipient: Recipient) -> dict[str, Any]:
 
 
 def _to_row(notification: Notification) -> dict[str, Any]:
-    recipient, actor = notification.recipient, notification.actor
-    return {
-        "id": notification.id,
-        "tenant": recipient.tenant or "",
-        "recipient_type": recipient.type,
-        "recipient_id": recipient.id,
-        "type": notification.type,
-        "stable_key": notification.key,
-        "data": notification.data,
-        "actor_type": actor and actor.type,
-        "actor_id": actor and actor.id,
-        "trace_id": notification.trace_id,
-        "version": notification.version,
-        "read_at": notification.read_at,
-        "created_at": notification.created_at,
-        "updated_at": notification.updated_at,
-    }
-
-
-def _from_row(row: Row[Any]) -> Notification:
-    """Takes the columns in the order of `statements.COLUMNS`."""
-    id, tenant, recipient_type, recipient_id, type, key, data, *rest = tuple(row)
-    actor_type, actor_id, trace_id, version, read_at, created_at, updated_at = rest
-    recipient = stored_recipient(recipient_id, recipient_type, tenant or None)
-    actor = None if actor_id is None else stored_actor(actor_id, actor_type)
-    return stored_notification(
-        id, recipient, type, data, key, actor, trace_id, version, read_at, created_at, updated_at
-    )
+    return dict(zip(COLUMNS, values(notification), strict=True))

@@ -33,27 +33,11 @@ from sqlalchemy import (
 from sqlalchemy import insert as generic_insert
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 
+from notistore.columns import COLUMNS, REPLACED
+
 from .schema import MYSQL, Json
 
 _Where = Sequence[ColumnElement[bool]]
-
-COLUMNS = (
-    "id",
-    "tenant",
-    "recipient_type",
-    "recipient_id",
-    "type",
-    "stable_key",
-    "data",
-    "actor_type",
-    "actor_id",
-    "trace_id",
-    "version",
-    "read_at",
-    "created_at",
-    "updated_at",
-)
-_REPLACED = ("type", "data", "actor_type", "actor_id", "trace_id", "updated_at")
 
 
 @lru_cache
@@ -81,10 +65,10 @@ def upsert(table: Table, dialect: str, *, renotify: bool, returning: bool) -> In
     fresh: dict[str, Any] = {"version": table.c.version + 1} | ({"read_at": null()} if renotify else {})
     if dialect in MYSQL:
         into = mysql.insert(table)
-        statement: Insert = into.on_duplicate_key_update({name: into.inserted[name] for name in _REPLACED} | fresh)
+        statement: Insert = into.on_duplicate_key_update({name: into.inserted[name] for name in REPLACED} | fresh)
     else:
         new = (postgresql.insert if dialect == "postgresql" else sqlite.insert)(table)
-        replaced = {name: new.excluded[name] for name in _REPLACED}
+        replaced = {name: new.excluded[name] for name in REPLACED}
         statement = new.on_conflict_do_update(index_elements=[table.c.id], set_=replaced | fresh)
     return statement.returning(*_columns(table)) if returning else statement
 

@@ -18,11 +18,12 @@ from sqlalchemy import Connection, Engine, Table
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, async_scoped_session
 from sqlalchemy.orm import Session, scoped_session
 
+from notistore.conflicts import pauses
 from notistore.errors import InvalidArgument, StoreError
 
 from .calls import Calls, Place
 from .commits import after_commit
-from .errors import committing, is_transient, pauses, translated
+from .errors import committing, is_transient, translated
 from .schema import create_schema, notifications_table
 
 __all__ = ["SQLAlchemyStore", "SyncSQLAlchemyStore"]

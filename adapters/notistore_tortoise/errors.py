@@ -3,32 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import random
-import re
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
 from tortoise.backends.base.client import BaseDBAsyncClient, TransactionalDBClient
 from tortoise.backends.sqlite.client import SqliteClient
 from tortoise.exceptions import DBConnectionError
 
+from notistore.conflicts import error_code, is_transient, pauses
 from notistore.errors import NotistoreError, OutcomeUnknown, StoreError
 
-__all__ = ["cause_of", "run", "taken_id"]
+__all__ = ["cause_of", "run"]
 
 T = TypeVar("T")
 
-_TRANSIENT: Final = frozenset(
-    {
-        "40001",  # PostgreSQL: serialization_failure
-        "40P01",  # PostgreSQL: deadlock_detected
-        1020,  # MariaDB: record has changed since last read, under snapshot isolation
-        1205,  # MariaDB: lock wait timeout
-        1213,  # MariaDB: deadlock
-        5,  # SQLite: busy
-        6,  # SQLite: locked
-    }
-)
 _LOST: Final = frozenset(
     {
         "08003",  # asyncpg: connection_does_not_exist, closed in the middle of an operation
@@ -36,11 +24,6 @@ _LOST: Final = frozenset(
         2006,  # MariaDB's clients: server has gone away
         2013,  # MariaDB's clients: lost connection during query
     }
-)
-_RETRIES: Final = 8
-_TAKEN: Final = (
-    re.compile(r"\(id\)=\(([0-9a-f-]{36})\)"),  # PostgreSQL, in any language
-    re.compile(r"'([0-9a-f-]{36})' for key '(?:[^']*\.)?PRIMARY'"),  # MariaDB
 )
 
 
@@ -50,11 +33,11 @@ async def run(client: BaseDBAsyncClient, call: Callable[[], Awaitable[T]], *, wr
     Inside a transaction it only joins. Outside one it is repeated when another transaction was in its way.
     """
     joined = isinstance(client, TransactionalDBClient)
-    for pause in () if joined else _pauses():
+    for pause in () if joined else pauses():
         try:
             return await _try(client, call, unknown_when_lost=writes)
         except StoreError as error:
-            if _code(error.__cause__) not in _TRANSIENT:
+            if not is_transient(error.__cause__):
                 raise
         await asyncio.sleep(pause)
     return await _try(client, call, unknown_when_lost=writes and not joined)
@@ -90,27 +73,9 @@ def cause_of(error: BaseException) -> BaseException:
     return inner if isinstance(inner, BaseException) else error
 
 
-def taken_id(error: BaseException | None) -> str | None:
-    """The id whose primary key the driver says is there already; SQLite's does not say which."""
-    found = next(filter(None, (pattern.search(str(error)) for pattern in _TAKEN)), None)
-    return found[1] if found else None
-
-
 def _is_lost(cause: BaseException) -> bool:
     if isinstance(cause, ConnectionError):
         return not isinstance(cause, ConnectionRefusedError | DBConnectionError)
     if type(cause).__module__ == "psycopg" and type(cause).__name__ == "OperationalError":
         return getattr(cause, "sqlstate", None) is None  # its pool reports what happens on connecting in its own words
-    return _code(cause) in _LOST
-
-
-def _code(cause: BaseException | None) -> object:
-    if sqlite := getattr(cause, "sqlite_errorcode", None):
-        return sqlite & 0xFF
-    return getattr(cause, "sqlstate", None) or next(iter(getattr(cause, "args", ())), None)
-
-
-def _pauses() -> Iterator[float]:
-    """Seconds to wait before each further attempt: jittered, doubling, about 1.3 s in all on average."""
-    for attempt in range(_RETRIES):
-        yield random.uniform(0, 0.01 * 2**attempt)
+    return error_code(cause) in _LOST

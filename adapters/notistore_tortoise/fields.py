@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from tortoise.fields import CharField, Field, JSONField
 from tortoise.models import Model
 
 from notistore._validation import check_time
-from notistore.model import from_millis, to_millis
+from notistore.columns import driver_time, encoded, utc
 
-__all__ = ["DataField", "NameField", "UtcTimeField", "from_column", "to_column"]
+__all__ = ["DataField", "NameField", "UtcTimeField"]
 
 
 class NameField(CharField[Any]):
@@ -57,12 +57,12 @@ class UtcTimeField(Field[Any], datetime):
         self.validate(value)
         if not isinstance(value, datetime):
             return value
-        return to_column(check_time(value, self.model_field_name), instance._meta.db.capabilities.dialect)
+        return driver_time(check_time(value, self.model_field_name), instance._meta.db.capabilities.dialect)
 
     def to_python_value(self, value: Any) -> datetime | None:
         if value is None:
             return None
-        return from_column(datetime.fromisoformat(value) if isinstance(value, str) else value)
+        return utc(datetime.fromisoformat(value) if isinstance(value, str) else value)
 
 
 class DataField(JSONField[dict[str, Any]]):
@@ -72,26 +72,8 @@ class DataField(JSONField[dict[str, Any]]):
         SQL_TYPE = "TEXT"
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(encoder=_encoded, decoder=json.loads, **options)
+        super().__init__(encoder=encoded, decoder=json.loads, **options)
 
     def deconstruct(self) -> tuple[str, list[Any], dict[str, Any]]:
         path, args, options = super().deconstruct()
         return path, args, {name: value for name, value in options.items() if name not in ("encoder", "decoder")}
-
-
-def to_column(time: datetime, dialect: str) -> datetime | int:
-    """A time in UTC as the driver wants it."""
-    if dialect == "postgres":
-        return time
-    return time.replace(tzinfo=None) if dialect == "mysql" else to_millis(time)
-
-
-def from_column(value: datetime | int) -> datetime:
-    """What the driver gave, as a time in UTC."""
-    if isinstance(value, int):
-        return from_millis(value)
-    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-
-
-def _encoded(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

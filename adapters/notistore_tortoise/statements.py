@@ -14,18 +14,16 @@ from typing import Any, Final
 
 from tortoise.backends.base.client import BaseDBAsyncClient
 
+from notistore.columns import COLUMNS, REPLACED, driver_time, driver_values
 from notistore.errors import InvalidArgument
 from notistore.model import Cursor, Notification, Recipient
 
-from .fields import to_column
 from .models import Notification as Model
-from .rows import COLUMNS, to_row
 
 __all__ = ["Statement"]
 
 _TABLE: Final = Model._meta.db_table
 _COLUMNS: Final = ", ".join(COLUMNS)
-_REPLACED: Final = ("type", "data", "actor_type", "actor_id", "trace_id", "updated_at")
 _ARRAYS: Final = {  # of PostgreSQL's, where they are not of text
     "data": "text[]::jsonb[]",
     "version": "integer[]",
@@ -159,7 +157,7 @@ class Statement:
         return f"DELETE {_TABLE} FROM ({old}) AS old STRAIGHT_JOIN {_TABLE} ON {_TABLE}.id = old.id"
 
     def _new(self, notifications: Sequence[Notification], **changed: Any) -> str:
-        rows = [to_row(each, self.dialect) for each in notifications]
+        rows = [driver_values(each, self.dialect) for each in notifications]
         for row in rows:
             for column, value in changed.items():
                 row[COLUMNS.index(column)] = value
@@ -201,7 +199,7 @@ class Statement:
         return f"{column} IN ({', '.join(map(self._value, wanted))})"
 
     def _time(self, value: datetime) -> str:
-        return self._value(to_column(value, self.dialect))
+        return self._value(driver_time(value, self.dialect))
 
     def _value(self, value: Any) -> str:
         self.values.append(value)
@@ -213,6 +211,6 @@ def _replacing(dialect: str, renotify: bool) -> str:
     clause, source = "ON CONFLICT (id) DO UPDATE SET", "excluded.{}"
     if dialect == "mysql":
         clause, source = "ON DUPLICATE KEY UPDATE", "VALUES({})"
-    changes = [f"{column} = {source.format(column)}" for column in _REPLACED]
+    changes = [f"{column} = {source.format(column)}" for column in REPLACED]
     changes += [f"version = {_TABLE}.version + 1", *(["read_at = NULL"] if renotify else [])]
     return f" {clause} {', '.join(changes)} RETURNING {_COLUMNS}"

@@ -15,12 +15,13 @@ from tortoise.backends.base.client import BaseDBAsyncClient, TransactionalDBClie
 from tortoise.connection import get_connection
 from tortoise.exceptions import ConfigurationError
 
+from notistore.columns import driver_values, from_values
+from notistore.conflicts import taken_id
 from notistore.errors import DuplicateNotification, InvalidArgument, StoreError
 from notistore.model import Cursor, Notification, Recipient
 
 from .commits import after_commit, outermost
-from .errors import run, taken_id
-from .rows import from_row, to_row
+from .errors import run
 from .schema import create_schema
 from .statements import Statement
 
@@ -70,11 +71,11 @@ class _Calls(ABC):
 
     async def upsert(self, notification: Notification, *, renotify: bool = True) -> Notification:
         [row] = await self._returned(Statement.upsert, notification, renotify=renotify)
-        return from_row(row)
+        return from_values(row.values())
 
     async def get(self, recipient: Recipient, id: str) -> Notification | None:
         rows = await self._returned(Statement.get, recipient, id)
-        return from_row(rows[0]) if rows else None
+        return from_values(rows[0].values()) if rows else None
 
     async def page(
         self,
@@ -95,7 +96,7 @@ class _Calls(ABC):
             offset=offset,
             limit=limit,
         )
-        return [from_row(row) for row in rows]
+        return [from_values(row.values()) for row in rows]
 
     async def count(self, recipient: Recipient, *, types: Sequence[str] | None = None) -> int:
         [row] = await self._returned(Statement.count, recipient, types=types, unread=False)
@@ -268,4 +269,4 @@ async def _insert_rows(client: BaseDBAsyncClient, rows: Sequence[Notification]) 
         await client.execute_query(statement.insert_many(rows), statement.values)
     else:  # in packets that are not too big for it
         text = Statement(client).insert_many(rows[:1])
-        await client.execute_many(text, [to_row(row, "mysql") for row in rows])
+        await client.execute_many(text, [driver_values(row, "mysql") for row in rows])
