@@ -74,7 +74,10 @@ class Link:
             if connection is None:
                 connection = self._publishing = self._topology.connection(self.address)
                 await connection.connect()
+            try:
             await connection.send_packed_command(connection.pack_commands(commands), check_health=False)
+        except AttributeError as error:  # redis-py's own, where it was disconnected before its task came to write
+            raise ConnectionError("the connection to Redis was lost") from error
             for _ in commands:
                 await connection.read_response()
         except BaseException:
@@ -158,7 +161,10 @@ class Link:
         # One that is not connected would connect by itself, and listen to nothing.
         if connection is None or not connection.is_connected:
             raise ConnectionError("no connection to Redis at the moment")
-        await connection.send_packed_command(connection.pack_commands(commands), check_health=False)
+        try:
+            await connection.send_packed_command(connection.pack_commands(commands), check_health=False)
+        except AttributeError as error:  # redis-py's own, where it was disconnected before its task came to write
+            raise ConnectionError("the connection to Redis was lost") from error
 
     def _caught_up(self, answered: asyncio.Future[None]) -> None:
         if not answered.cancelled() and answered.exception() is None:
