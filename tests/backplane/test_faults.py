@@ -99,6 +99,7 @@ async def test_a_publisher_that_is_half_open_is_noticed_within_seconds(own_servi
     ):
         hub.publish(USER, DONE)
         await until_done(stream)
+        await hub.flush()  # or the answer to this would be what is lost, and what follows it would go out anew
         wire.go_dead()
         hub.publish(USER, Event("lost"))
         assert b"lost" not in await until(stream, SOMETHING_CHANGED.encode(), within=6)
