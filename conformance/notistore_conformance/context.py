@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, Protocol, TypeVar
@@ -69,18 +69,20 @@ class Profile:
     Attributes:
         racers: how many calls race each other.
         rounds: how often a race is run.
+        processes: how many other processes race with this one.
         examples: how many random histories the state machine plays.
     """
 
     name: str
     racers: int
     rounds: int
+    processes: int
     examples: int
 
 
 PROFILES: Final[Mapping[str, Profile]] = {
-    "quick": Profile("quick", racers=12, rounds=2, examples=30),
-    "full": Profile("full", racers=40, rounds=10, examples=1500),
+    "quick": Profile("quick", racers=12, rounds=2, processes=2, examples=30),
+    "full": Profile("full", racers=40, rounds=10, processes=4, examples=1500),
 }
 
 
@@ -91,6 +93,7 @@ class Context:
         store: the store under test; its calls are recorded.
         peer: a second client on the same data where the subject has one, else the store again.
         subject: what the caller handed over.
+        make_store: what gave it, for other processes to call too; None where they are not to.
         profile: how hard to try.
         seed: what random things are drawn from.
         recipients: every recipient made so far, whose rows are cleared away afterwards.
@@ -103,11 +106,13 @@ class Context:
         profile: Profile,
         seed: int = 0,
         *,
+        make_store: Callable[[], Any] | None = None,
         recipient_id: str = "user",
         tenant: str | None = None,
     ) -> None:
         self.check = check
         self.subject = subject
+        self.make_store = make_store
         self.profile = profile
         self.seed = seed
         self.recipients: list[Recipient] = []
@@ -258,10 +263,12 @@ class Context:
     def _broken(self, clause: str, expected: object, got: object, what: str = "") -> Broken:
         return Broken(self.explain([clause], self.log.show(expected), self.log.show(got), what))
 
-    def explain(self, clauses: Sequence[str], expected: str, got: str, what: str = "") -> str:
-        """What was done, what is promised, what came back."""
+    def explain(
+        self, clauses: Sequence[str], expected: str, got: str, what: str = "", *, done: Sequence[str] = ()
+    ) -> str:
+        """What was done (by default the calls in the log), what is promised, what came back."""
         lines = [f"{self.check.id}: {self.check.title}"]
-        lines += ["done:", *(f"    {line}" for line in self.log.lines() or ["(no call yet)"])]
+        lines += ["done:", *(f"    {line}" for line in done or self.log.lines() or ["(no call yet)"])]
         lines += ["promised:", *(f"    [{clause}] {CLAUSES.get(clause, '')}" for clause in clauses)]
         lines += [f"expected{' (' + what + ')' if what else ''}:", f"    {expected}", "came back:", f"    {got}"]
         return "\n".join(lines)

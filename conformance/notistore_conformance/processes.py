@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import os
 import pickle
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import asdict
-from typing import IO, Any, Final
+from typing import Any, Final
 
 from notistore.model import Notification
 
@@ -54,13 +54,16 @@ class Racers:
             made = pickle.dumps(self._make_store)
         except Exception as error:  # pickle raises whatever the object raises
             raise CannotOpen(f"make_store cannot be handed to another process: {error}") from error
-        order = {"path": sys.path, "make_store": base64.b64encode(made).decode()}
+        order = {"make_store": base64.b64encode(made).decode()}
         who = probe.recipient
         try:
             async with asyncio.timeout(_OPENING):
                 await asyncio.gather(*(each.ask(order | {"process": each.number}) for each in self._processes))
                 look = {"recipient": (who.id, who.type, who.tenant), "id": probe.id}
-                return all([(await each.ask(look))["found"] for each in self._processes])
+                for each in self._processes:  # in turn: creating a table at once is another check's
+                    if not (await each.ask(look))["found"]:
+                        return False
+                return True
         except TimeoutError:
             raise CannotOpen(f"make_store was not entered within {_OPENING:.0f} s in another process") from None
 
@@ -73,7 +76,7 @@ class Racers:
 class _Process:
     def __init__(self, stack: ExitStack, number: int) -> None:
         self.number = number
-        self._errors: IO[str] = stack.enter_context(tempfile.TemporaryFile("w+", errors="replace"))
+        self._errors = stack.enter_context(tempfile.TemporaryFile("w+", errors="replace"))  # noqa: SIM115
         self._process = stack.enter_context(
             subprocess.Popen(
                 [sys.executable, "-m", f"{__package__}.racer"],
@@ -81,6 +84,7 @@ class _Process:
                 stdout=subprocess.PIPE,
                 stderr=self._errors,
                 text=True,
+                env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},  # what this one can import
             )
         )
         stack.callback(self._process.kill)  # before its end is waited for; after `close` there is none to kill

@@ -1,6 +1,6 @@
 """One of several processes that race on the same rows: `python -m notistore_conformance.racer`.
 
-The kit starts it, tells it on standard input what to do, one JSON line at a time, and reads one line of answer for each:
+The kit starts it, tells it on standard input what to do, one JSON line at a time, and reads a line of answer for each:
 how to make the store, then to open it, then rounds of the race. At the end of its input it closes the store and ends.
 """
 
@@ -14,7 +14,7 @@ import pickle
 import random
 import sys
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Final, TextIO
 
@@ -82,8 +82,7 @@ class Moment:
 async def race(store: Any, process: int, round: Round) -> list[Moment]:
     """Take part in one round."""
     moments: list[Moment] = []
-    while time.monotonic() < round.begins:
-        await asyncio.sleep(0)
+    await asyncio.sleep(round.begins - time.monotonic())
     await asyncio.gather(*(_Task(store, f"{process}.{task}", round, moments).run() for task in range(round.tasks)))
     return moments
 
@@ -159,7 +158,6 @@ async def _serve(orders: TextIO, answers: TextIO) -> None:
     try:
         make = await order()
         assert make is not None
-        sys.path[:] = make["path"]
         make_store = pickle.loads(base64.b64decode(make["make_store"]))
         answer(made=True)
         probe = await order()

@@ -31,6 +31,7 @@ class Check:
         part: the optional part of the contract it needs, if any.
         since: the version of the contract that first promised it.
         once: not run again beside neighbours: it moves many rows, or brings neighbours of its own.
+        seconds: how long it may take.
     """
 
     id: str
@@ -40,6 +41,7 @@ class Check:
     part: Part | None = None
     since: str = "1.0"
     once: bool = False
+    seconds: float = 30.0
 
 
 def check(
@@ -49,6 +51,7 @@ def check(
     part: Part | None = None,
     since: str = "1.0",
     once: bool = False,
+    seconds: float = 30.0,
     into: dict[str, Check] = _CHECKS,
 ) -> Callable[[Body], Body]:
     """Register the decorated function as a check: of a store, or of the kind whose checks `into` holds."""
@@ -56,7 +59,7 @@ def check(
     def register(body: Body) -> Body:
         if id in into:
             raise ValueError(f"two checks are named {id!r}")
-        into[id] = Check(id, title, clauses, body, part, since, once)
+        into[id] = Check(id, title, clauses, body, part, since, once, seconds)
         return body
 
     return register

@@ -12,7 +12,7 @@ from notistore.errors import NotistoreError, Unsupported
 from notistore.model import Notification
 from notistore.store import supports
 
-from .context import Broken, Context, NotOffered, NotRun, Profile
+from .context import Broken, Context, NotOffered, NotRun
 from .registry import Check
 from .report import Outcome
 from .stage import Stage
@@ -21,7 +21,6 @@ from .surroundings import ALONE, CROWDED, Surroundings, check_neighbours, settle
 
 __all__ = ["Run"]
 
-_TIMEOUT: Final = 30.0  # seconds for one check in one surroundings
 _CLEARING: Final = 5.0
 _PAGE: Final = 1000
 
@@ -32,6 +31,7 @@ class Run(Stage[Subject]):
     Args:
         make_store: gives a context manager (or a generator) that yields the store or a `Subject`.
         surroundings: where each check is run.
+        processes: whether other processes may call `make_store` too, where the subject does not say.
         options: `Stage`'s own.
     """
 
@@ -42,11 +42,13 @@ class Run(Stage[Subject]):
         make_store: Callable[[], Any],
         *,
         surroundings: tuple[Surroundings, ...] = (ALONE, CROWDED),
+        processes: bool = True,
         **options: Any,
     ) -> None:
         super().__init__(**options)
         self._make_store = make_store
         self._surroundings = surroundings
+        self._processes = processes
 
     def _open(self) -> AbstractAsyncContextManager[Subject]:
         return opened(self._make_store)
@@ -59,43 +61,48 @@ class Run(Stage[Subject]):
             return Outcome.UNSUPPORTED, f"not offered: {check.part}"
         outcome, message = Outcome.PASSED, ""
         for surroundings in self._surroundings[:1] if check.once else self._surroundings:
-            outcome, message = await asyncio.create_task(
-                _attempt(check, subject, self.profile, self.seed, surroundings)
-            )
+            outcome, message = await asyncio.create_task(self._attempt_in(surroundings, check, subject))
             if outcome is not Outcome.PASSED:
                 break
         return outcome, message
 
-
-async def _attempt(
-    check: Check, subject: Subject, profile: Profile, seed: int, where: Surroundings
-) -> tuple[Outcome, str]:
-    context = Context(check, subject, profile, seed, recipient_id=where.recipient_id, tenant=where.tenant)
-    neighbours: Sequence[Notification] = ()
-    try:
-        async with asyncio.timeout(_TIMEOUT):
-            if where.crowded:
-                neighbours = await settle_neighbours(context)
-            await check.body(context)
-            await check_neighbours(context, neighbours)
-    except NotOffered as reason:
-        return Outcome.UNSUPPORTED, f"not offered: {reason}"
-    except NotRun as reason:
-        return Outcome.NOT_RUN, str(reason)
-    except Unsupported as error:
-        return (Outcome.MISSING if check.part is None else Outcome.UNSUPPORTED), f"not offered: {error}"
-    except Broken as broken:
-        return Outcome.FAILED, _placed(str(broken), where)
-    except TimeoutError:
-        text = context.explain(check.clauses, f"an end within {_TIMEOUT:.0f} s", "it was still going on")
-        return Outcome.FAILED, _placed(text, where)
-    except Exception as error:
-        wrapped = "" if isinstance(error, NotistoreError) else " (which is no StoreError either, see [calls.errors])"
-        text = context.explain(check.clauses, "no error", f"{type(error).__name__}: {error}{wrapped}")
-        return Outcome.FAILED, _placed(f"{text}\n{''.join(traceback.format_exception(error))}", where)
-    finally:
-        await _clear(context, neighbours)
-    return Outcome.PASSED, ""
+    async def _attempt_in(self, where: Surroundings, check: Check, subject: Subject) -> tuple[Outcome, str]:
+        context = Context(
+            check,
+            subject,
+            self.profile,
+            self.seed,
+            make_store=self._make_store if self._processes or subject.processes else None,
+            recipient_id=where.recipient_id,
+            tenant=where.tenant,
+        )
+        neighbours: Sequence[Notification] = ()
+        try:
+            async with asyncio.timeout(check.seconds):
+                if where.crowded:
+                    neighbours = await settle_neighbours(context)
+                await check.body(context)
+                await check_neighbours(context, neighbours)
+        except NotOffered as reason:
+            return Outcome.UNSUPPORTED, f"not offered: {reason}"
+        except NotRun as reason:
+            return Outcome.NOT_RUN, str(reason)
+        except Unsupported as error:
+            return (Outcome.MISSING if check.part is None else Outcome.UNSUPPORTED), f"not offered: {error}"
+        except Broken as broken:
+            return Outcome.FAILED, _placed(str(broken), where)
+        except TimeoutError:
+            text = context.explain(check.clauses, f"an end within {check.seconds:.0f} s", "it was still going on")
+            return Outcome.FAILED, _placed(text, where)
+        except Exception as error:
+            wrapped = (
+                "" if isinstance(error, NotistoreError) else " (which is no StoreError either, see [calls.errors])"
+            )
+            text = context.explain(check.clauses, "no error", f"{type(error).__name__}: {error}{wrapped}")
+            return Outcome.FAILED, _placed(f"{text}\n{''.join(traceback.format_exception(error))}", where)
+        finally:
+            await _clear(context, neighbours)
+        return Outcome.PASSED, ""
 
 
 def _placed(message: str, where: Surroundings) -> str:

@@ -30,6 +30,8 @@ class Subject:
             that commits when it is left and rolls back when it is left by an exception.
         savepoint: the same for a savepoint inside that transaction; takes what `transaction` gave.
         outage: a context manager; while it is entered the store cannot reach its database.
+        processes: whether `make_store`, called in another process, gives a store on the same data. None: it is tried,
+            and shown as not offered where it is not so; True: it is promised; False: the data live in this process.
         scales: says that a badge, a page and a mark cost the same however full the inbox, and has that measured.
         backend: what the store keeps its rows in and which version of it, for the report ("PostgreSQL 17.2").
     """
@@ -39,6 +41,7 @@ class Subject:
     transaction: Callable[[], Any] | None = None
     savepoint: Callable[[Any], Any] | None = None
     outage: Callable[[], Any] | None = None
+    processes: bool | None = None
     scales: bool = False
     backend: str | None = None
 

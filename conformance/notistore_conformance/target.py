@@ -35,4 +35,4 @@ def load(target: str) -> Callable[[], Any]:
         raise ValueError(f"{wanted}, got {target!r}: {error}; {known}") from error
     if not callable(factory):
         raise ValueError(f"{wanted}, got {target!r}, which is not callable")
-    return lambda: factory()
+    return partial(factory)

@@ -21,6 +21,7 @@ from . import (  # noqa: I001  (the order of a report)
     erase,
     schema,
     bind,
+    processes,
 )
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "mark_unread",
     "model",
     "page",
+    "processes",
     "prune",
     "schema",
     "unread_counts",
