@@ -1,0 +1,233 @@
+"""Several processes at once: what a lock or a cache of one process's own cannot make right."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Final, NoReturn
+
+from notistore.ids import is_id
+from notistore.model import Notification, Recipient
+
+from ..context import Broken, Context, NotOffered
+from ..processes import CannotOpen, Racers, racers
+from ..racer import Moment, Round, race
+from ..registry import check
+
+_TASKS: Final = 3  # of each process
+_ROUNDS: Final = 4  # for each round of the profile's other races
+_LEAD: Final = 0.003  # seconds in which every process learns of a round before it begins
+_LINES: Final = 16
+_CLAUSES: Final = {
+    "upsert": "upsert.concurrent",
+    "insert": "insert.stores",
+    "get": "calls.durable",
+    "mark_read": "mark-read.concurrent",
+    "mark_unread": "mark-unread.marks",
+    "mark_all_read": "mark-all-read.marks",
+    "delete": "delete.concurrent",
+}
+"""The promise that an error breaks."""
+
+
+@check(
+    "processes/race",
+    "Several processes race on the same rows, and every promise holds between them",
+    *_CLAUSES.values(),
+    "unread-count.equals-page",
+    "count.equals-page",
+    once=True,
+    seconds=150,
+)
+async def processes(c: Context) -> None:
+    if c.make_store is None or c.subject.processes is False:
+        raise NotOffered("other processes with the same data (Subject.processes)")
+    probe = await c.stored(c.recipient())
+    async with racers(c.make_store, c.profile.processes) as others:
+        await _open(c, others, probe)
+        await _Race(c, others).run()
+
+
+async def _open(c: Context, others: Racers, probe: Notification) -> None:
+    """Have the store opened everywhere. That it cannot be is a failure only where the subject says that it can."""
+    try:
+        found = await others.open(probe)
+        got = "None, in a process that had called make_store for itself"
+    except CannotOpen as error:
+        found, got = False, str(error)
+    if found and await c.subject.store.get(probe.recipient, probe.id) is None:
+        found, got = False, "None, after another process had called make_store"
+    if not found and c.subject.processes:
+        raise Broken(c.explain(["calls.durable"], "every process finds the row that was inserted", got))
+    if not found:
+        raise NotOffered(f"other processes with the same data (tried: a row that was inserted came back as {got})")
+
+
+class _Race:
+    """This process and the others, with the same store, on the same few rows."""
+
+    def __init__(self, c: Context, others: Racers) -> None:
+        self.c, self.others = c, others
+        self.keyed, self.listed, self.swept = c.recipient(), c.recipient(), c.recipient()
+        self.hot = c.unique("export")
+        self.moments: list[Moment] = []
+
+    async def run(self) -> None:
+        rounds = _ROUNDS * self.c.profile.rounds
+        ids = [row.id for row in await self.c.stored_many(self.listed, 2 * rounds)]
+        to_mark, to_delete = ids[:rounds], ids[rounds:]
+        keyed, listed, swept = ((who.id, who.type, who.tenant) for who in (self.keyed, self.listed, self.swept))
+        for n, (marked, deleted) in enumerate(zip(to_mark, to_delete, strict=True)):
+            keys = (self.c.unique("export"), self.hot)
+            begins = time.monotonic() + _LEAD
+            round = Round(n, begins, _TASKS, keyed, keys, listed, marked, deleted, swept)
+            await self._round(round)
+        await self._judge(to_mark, to_delete)
+
+    async def _round(self, round: Round) -> None:
+        try:
+            told = await asyncio.gather(self.others.race(round), race(self.c.subject.store, 0, round))
+        except CannotOpen as error:
+            raise Broken(self.c.explain(["upsert.concurrent"], "every process ends the round", str(error))) from None
+        new = [moment for moments in told for moment in moments]
+        self.moments += new
+        for moment in new:
+            if moment.error:
+                self._broken(
+                    _CLAUSES[moment.call], "no error from any call", moment.error, [moment], self._of(moment.row)
+                )
+
+    async def _judge(self, to_mark: Sequence[str], to_delete: Sequence[str]) -> None:
+        kept = {row.id: row for row in await self._all(self.keyed)}
+        for id in dict.fromkeys(moment.row for moment in self.moments if moment.call == "upsert"):
+            self._versions(id, kept.get(id))
+            self._reads(id)
+        marked = {row.id: row for row in await self._all(self.listed)}
+        for id in to_mark:
+            self._one(id, "mark_read")
+            self._mark_kept(id, marked.get(id))
+        for id in to_delete:
+            self._one(id, "delete")
+            if id in marked:
+                self._broken("delete.concurrent", "the row is gone", "it is there", self._of(id), self._of(id))
+        await self._sweeps()
+        for who in (self.keyed, self.listed, self.swept):
+            await self._counts(who)
+
+    def _versions(self, id: str, left: Notification | None) -> None:
+        upserts = [moment for moment in self._of(id) if moment.call == "upsert"]
+        expected, answers = list(range(1, len(upserts) + 1)), Counter(moment.answer for moment in upserts)
+        twice = [version for version, times in answers.items() if times > 1]
+        if sorted(answers, key=str) != sorted(expected, key=str):
+            at_odds = [moment for moment in upserts if moment.answer in twice[:1]] or upserts[:1]
+            missing = [version for version in expected if version not in answers]
+            self._broken(
+                "upsert.concurrent",
+                f"the versions 1 to {len(upserts)}, each answered to one caller",
+                f"answered more than once: {_some(twice)}; never: {_some(missing)}",
+                at_odds,
+                upserts,
+            )
+        last = next(moment for moment in upserts if moment.answer == len(upserts))
+        if left is None or (left.version, left.type, left.data) != (len(upserts), last.told, {"writer": last.told}):
+            self._broken(
+                "upsert.concurrent",
+                f"the row left is what the last writer wrote: version {len(upserts)} of {last.told!r}",
+                "no row" if left is None else f"version {left.version} of {left.type!r}, data {left.data}",
+                [last],
+                upserts,
+            )
+
+    def _reads(self, id: str) -> None:
+        """A read that begins after an upsert has answered finds that version or a later one."""
+        upserts = [moment for moment in self._of(id) if moment.call == "upsert"]
+        for read in (moment for moment in self._of(id) if moment.call == "get"):
+            before = [moment for moment in upserts if moment.ended < read.began]
+            newest = max(before, key=lambda moment: moment.answer or 0, default=None)
+            if newest is not None and (read.answer or 0) < (newest.answer or 0):
+                self._broken(
+                    "calls.durable",
+                    f"version {newest.answer} or later, which had been acknowledged before",
+                    "no row" if read.answer is None else f"version {read.answer}",
+                    [newest, read],
+                    [moment for moment in self._of(id) if moment.call in ("upsert", "get")],
+                )
+
+    def _one(self, id: str, call: str) -> None:
+        moments = [moment for moment in self._of(id) if moment.call == call]
+        answers = sorted(moment.answer or 0 for moment in moments)
+        if answers != [0] * (len(moments) - 1) + [1]:
+            told = [moment for moment in moments if moment.answer]
+            self._broken(
+                _CLAUSES[call],
+                f"of {len(moments)} calls one answers 1 and the others 0",
+                f"{len(told)} answered that they did it",
+                told,
+                moments,
+            )
+
+    def _mark_kept(self, id: str, left: Notification | None) -> None:
+        marks = [moment for moment in self._of(id) if moment.call == "mark_read"]
+        won = next(moment for moment in marks if moment.answer == 1)
+        read_at = None if left is None or left.read_at is None else left.read_at.isoformat()
+        if read_at != won.told:
+            self._broken(
+                "mark-read.concurrent", f"read_at {won.told}, of the call that answered 1", f"{read_at}", [won], marks
+            )
+
+    async def _sweeps(self) -> None:
+        inserted = sum(moment.call == "insert" for moment in self.moments)
+        sweeps = self._of("swept")
+        told, unread = sum(moment.answer or 0 for moment in sweeps), await self.c.store.unread_count(self.swept)
+        if told + unread != inserted:
+            self._broken(
+                "mark-all-read.marks",
+                f"{inserted} rows were inserted, each of which one mark_all_read counts, or none if it is left unread",
+                f"{told} were counted, and {unread} are left",
+                [],
+                sweeps,
+            )
+
+    async def _counts(self, who: Recipient) -> None:
+        rows = await self._all(who)
+        self.c.equal("count.equals-page", await self.c.store.count(who), len(rows), "rows, after the race")
+        unread = sum(row.read_at is None for row in rows)
+        self.c.equal("unread-count.equals-page", await self.c.store.unread_count(who), unread, "unread, after the race")
+
+    async def _all(self, who: Recipient) -> list[Notification]:
+        return list(await self.c.store.page(who, limit=10_000))
+
+    def _of(self, id: str) -> list[Moment]:
+        return [moment for moment in self.moments if id and moment.row == id]
+
+    def _broken(
+        self, clause: str, expected: str, got: str, at_odds: Sequence[Moment], among: Sequence[Moment]
+    ) -> NoReturn:
+        raise Broken(self.c.explain([clause], expected, got, done=self._interleaving(at_odds, among)))
+
+    def _interleaving(self, at_odds: Sequence[Moment], among: Iterable[Moment]) -> list[str]:
+        """The calls that are at odds, marked, and those beside them, with when each began and ended."""
+        calls = sorted(dict.fromkeys((*among, *at_odds)), key=lambda moment: moment.began)
+        if at_odds:
+            first = min(map(calls.index, at_odds))
+            start = max(0, min(first - 4, len(calls) - _LINES))
+            # Those at odds are shown however far apart they are.
+            shown = [each for n, each in enumerate(calls) if start <= n < start + _LINES or each in at_odds]
+        else:
+            shown = calls[-_LINES:]
+        zero = shown[0].began if shown else 0
+        told = [f"{1 + self.c.profile.processes} processes with {_TASKS} tasks each called the store at once:"]
+        for each in shown:
+            began, ended = ((when - zero) * 1000 for when in (each.began, each.ended))
+            answer = each.error or ("None" if each.answer is None else each.answer)
+            row = self.c.log.show(each.row) if is_id(each.row) else ""
+            what = f"{each.call}({row}{', ' if row and each.told else ''}{each.told})"
+            mark = ">" if each in at_odds else " "
+            told.append(f"{mark} {began:7.1f} to {ended:7.1f} ms  process {each.who}: {what} -> {answer}")
+        return told
+
+
+def _some(numbers: Sequence[int | None]) -> str:
+    return ", ".join(map(str, numbers[:5])) + (", ..." if len(numbers) > 5 else "") if numbers else "none"
