@@ -74,10 +74,7 @@ class Link:
             if connection is None:
                 connection = self._publishing = self._topology.connection(self.address)
                 await connection.connect()
-            try:
             await connection.send_packed_command(connection.pack_commands(commands), check_health=False)
-        except AttributeError as error:  # redis-py's own, where it was disconnected before its task came to write
-            raise ConnectionError("the connection to Redis was lost") from error
             for _ in commands:
                 await connection.read_response()
         except BaseException:
