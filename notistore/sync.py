@@ -10,9 +10,9 @@ from __future__ import annotations
 import asyncio
 import copy
 import threading
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Protocol, Self, TypeVar, runtime_checkable
+from typing import Any, Protocol, Self, TypedDict, TypeVar, Unpack, runtime_checkable
 
 from .errors import InvalidArgument, Unsupported
 from .hub import SseHub
@@ -61,6 +61,14 @@ class SyncNotificationStore(Protocol):
     def delete(self, recipient: Recipient, *ids: str) -> int: ...
 
 
+class Settings(TypedDict, total=False):
+    """What an `Inbox` can be told about itself."""
+
+    max_data_bytes: int
+    max_limit: int
+    clock: Callable[[], datetime]
+
+
 class SyncInbox:
     """An `Inbox` whose verbs block; each means, takes, returns and raises what the `Inbox` verb of its name does.
 
@@ -73,19 +81,23 @@ class SyncInbox:
     Args:
         inbox: an async `Inbox`, or a `SyncNotificationStore`.
         hub: with a sync store, where changes are told.
+        settings: with a sync store, `max_data_bytes`, `max_limit` and `clock`, as `Inbox` takes them.
 
     Any thread may call any verb, as far as the store allows it.
     """
 
-    def __init__(self, inbox: Inbox | SyncNotificationStore, hub: SseHub | None = None) -> None:
+    def __init__(
+        self, inbox: Inbox | SyncNotificationStore, hub: SseHub | None = None, **settings: Unpack[Settings]
+    ) -> None:
         self._is_plain = not isinstance(inbox, Inbox)
         self._loop = _LoopThread()
         if isinstance(inbox, Inbox):
-            if hub is not None:
-                raise InvalidArgument("hub", "expected none beside an Inbox, which has its own")
+            for name, given in {"hub": hub, **settings}.items():
+                if given is not None:
+                    raise InvalidArgument(name, "expected none beside an Inbox, which has its own")
             self._inbox = inbox
         else:
-            self._inbox = Inbox(as_async(inbox), hub)
+            self._inbox = Inbox(as_async(inbox), hub, **settings)
 
     def __enter__(self) -> Self:
         self.start()
@@ -93,6 +105,11 @@ class SyncInbox:
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+    @property
+    def push_failures(self) -> int:
+        """How many pushes have failed, those of the inboxes bound from this one included."""
+        return self._inbox.push_failures
 
     def start(self) -> None:
         """Give the hub of a process without an event loop (a WSGI server, a worker) one for its backplane.

@@ -13,6 +13,7 @@ import uuid
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -23,6 +24,7 @@ import pytest
 from notistore import (
     Actor,
     Inbox,
+    InvalidArgument,
     InvalidNotification,
     MemoryStore,
     Notification,
@@ -204,6 +206,32 @@ async def test_bound_to_a_session_a_send_is_pushed_after_the_commit_and_never_af
 def test_an_async_inbox_cannot_be_bound_to_a_session_of_this_thread() -> None:
     with SyncInbox(Inbox(MemoryStore())) as inbox, pytest.raises(Unsupported, match="sync store"):
         inbox.bind(object())
+
+
+def test_over_a_sync_store_it_takes_what_an_inbox_can_be_told(tmp_path: Path) -> None:
+    from sqlalchemy import create_engine
+
+    from notistore_sqlalchemy import SyncSQLAlchemyStore
+
+    engine = create_engine(f"sqlite:///{tmp_path}/inbox.db")
+    store = SyncSQLAlchemyStore(engine)
+    store.create_schema()
+    at = datetime(2030, 1, 1, tzinfo=UTC)
+    inbox = SyncInbox(store, max_data_bytes=20, max_limit=1, clock=lambda: at)
+    assert inbox.send(ADA, "a").created_at == at
+    with pytest.raises(InvalidNotification, match="data"):
+        inbox.send(ADA, "a", {"text": "x" * 20})
+    with pytest.raises(InvalidArgument, match="limit"):
+        inbox.page(ADA, limit=2)
+    assert inbox.push_failures == 0
+    engine.dispose()
+
+
+def test_what_an_async_inbox_has_been_told_cannot_be_told_it_again() -> None:
+    with pytest.raises(InvalidArgument, match="max_limit"):
+        SyncInbox(Inbox(MemoryStore()), max_limit=1)
+    with pytest.raises(InvalidArgument, match="hub"):
+        SyncInbox(Inbox(MemoryStore()), SseHub())
 
 
 class Stuck(MemoryStore):
