@@ -14,10 +14,11 @@ import pickle
 import random
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final, TextIO
 
+from notistore.ids import keyed_id
 from notistore.model import Notification, Recipient, utc_now
 
 from .subject import opened
@@ -41,6 +42,7 @@ class Round:
         marked: the id of a row that every task marks.
         deleted: the id of a row that every task deletes.
         swept: into whose inbox each task inserts a row, to mark all that is in it.
+        writers: the processes that write; the others only read the row of all rounds.
     """
 
     number: int
@@ -52,6 +54,7 @@ class Round:
     marked: str
     deleted: str
     swept: tuple[str, str, str | None]
+    writers: Sequence[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +86,8 @@ async def race(store: Any, process: int, round: Round) -> list[Moment]:
     """Take part in one round."""
     moments: list[Moment] = []
     await asyncio.sleep(round.begins - time.monotonic())
-    await asyncio.gather(*(_Task(store, f"{process}.{task}", round, moments).run() for task in range(round.tasks)))
+    tasks = [_Task(store, f"{process}.{task}", round, moments) for task in range(round.tasks)]
+    await asyncio.gather(*(task.write() if process in round.writers else task.read() for task in tasks))
     return moments
 
 
@@ -94,7 +98,10 @@ class _Task:
             Recipient(id, type, tenant) for id, type, tenant in (round.keyed, round.listed, round.swept)
         )
 
-    async def run(self) -> None:
+    async def read(self) -> None:
+        await self._get(keyed_id(self.keyed, self.round.keys[1]))
+
+    async def write(self) -> None:
         fresh, hot = self.round.keys
         ids = await self._upsert(fresh), await self._upsert(hot)
         await self._mark()
@@ -111,7 +118,7 @@ class _Task:
         await self._get(ids[1])
 
     async def _upsert(self, key: str) -> str:
-        writer = f"{self.who} round {self.round.number} #{len(self.moments)}"
+        writer = f"{self.who}/{self.round.number}/{len(self.moments)}"  # process and task, round, and a number
         row = Notification.new(self.keyed, writer, {"writer": writer}, key=key)
         await self._call("upsert", row.id, lambda: self.store.upsert(row), told=writer)
         return row.id

@@ -10,15 +10,19 @@ import asyncio
 import copy
 import runpy
 import struct
+import tempfile
+import threading
+import time
 import unicodedata
 from collections.abc import Callable
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from notistore import DuplicateNotification, MemoryStore, StoreError
+from notistore.model import to_millis
 from notistore_conformance import Subject
 
 CAUGHT: dict[str, tuple[str, Callable[[], Any]]] = {}
@@ -46,7 +50,10 @@ def only_caught_by(check: str):
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "custom_store" / "custom_store.py"
 # A store whose cost is constant: a MemoryStore goes through all its rows for everything.
-Sqlite3Store = runpy.run_path(str(EXAMPLE))["Sqlite3Store"]
+example = runpy.run_path(str(EXAMPLE))
+Sqlite3Store, to_columns, to_notification, whose = map(
+    example.get, ("Sqlite3Store", "to_columns", "to_notification", "whose")
+)
 
 
 async def pause():
@@ -1454,3 +1461,122 @@ class CallsBackAfterARollback(TransactionalStore):
 class CallsBackForSavepointsRolledBack(TransactionalStore):
     def forget(self, session, callbacks):
         return
+
+
+# processes
+
+
+class InAFile:
+    """Makes stores in one file. Pickled for another process, it opens the file that this one has made."""
+
+    def __init__(self, store):
+        self.store = store
+        self.path = None
+
+    @asynccontextmanager
+    async def __call__(self):
+        with tempfile.TemporaryDirectory() if self.path is None else nullcontext() as folder:
+            self.path = self.path or f"{folder}/rows.db"
+            store = self.store(self.path)
+            try:
+                yield Subject(store, processes=True)
+            finally:
+                await store.close()
+                self.path = None if folder else self.path
+
+
+class FileStore(Sqlite3Store):
+    """What many a store has in place of one statement: a lock, which other processes do not see."""
+
+    lock = threading.Lock()
+
+    def __init_subclass__(cls):
+        cls.subject = InAFile(cls)
+
+    async def alone(self, work):
+        def locked():
+            with self.lock:
+                return work()
+
+        return await asyncio.get_running_loop().run_in_executor(self._thread, locked)
+
+    def ids(self, where, recipient, ids):
+        """The ids of this recipient's rows among these."""
+        marks = ", ".join("?" * len(ids))
+        sql = f"SELECT id FROM inbox WHERE {where} AND id IN ({marks}) AND {' AND '.join(f'{n} = ?' for n in WHOSE)}"
+        named = [row["id"] for row in self._db.execute(sql, [*ids, *map(whose(recipient).get, WHOSE)])]
+        time.sleep(0.001)  # the way to a server and back
+        return [(id,) for id in named]
+
+    def change(self, sql, rows):
+        with self._db:
+            self._db.executemany(sql, rows)
+        return len(rows)
+
+
+WHOSE = ("tenant", "recipient_type", "recipient_id")
+
+
+@only_caught_by("processes/race")
+class UpsertsUnderALock(FileStore):
+    async def upsert(self, notification, *, renotify=True):
+        def work():
+            old = self._db.execute("SELECT * FROM inbox WHERE id = ?", [notification.id]).fetchone()
+            time.sleep(0.001)
+            stored = replace(notification, version=1, read_at=None)
+            if old is not None:
+                old = to_notification(old)
+                read_at = None if renotify else old.read_at
+                stored = replace(stored, version=old.version + 1, created_at=old.created_at, read_at=read_at)
+            columns = to_columns(stored)
+            with self._db:
+                names, marks = ", ".join(columns), ", ".join("?" * len(columns))
+                self._db.execute(f"INSERT OR REPLACE INTO inbox ({names}) VALUES ({marks})", list(columns.values()))
+            return copy.deepcopy(stored)
+
+        return await self.alone(work)
+
+
+@caught_by("processes/race")
+class MarksUnderALock(FileStore):
+    async def mark_read(self, recipient, *ids, at):
+        def work():
+            unread = self.ids("read_at IS NULL", recipient, ids)
+            return self.change(f"UPDATE inbox SET read_at = {to_millis(at)} WHERE id = ?", unread)
+
+        return await self.alone(work) if len(ids) < 100 else await super().mark_read(recipient, *ids, at=at)
+
+
+@caught_by("processes/race")
+class DeletesUnderALock(FileStore):
+    async def delete(self, recipient, *ids):
+        def work():
+            return self.change("DELETE FROM inbox WHERE id = ?", self.ids("true", recipient, ids))
+
+        return await self.alone(work) if len(ids) < 100 else await super().delete(recipient, *ids)
+
+
+@only_caught_by("processes/race")
+class CachesWhatItsProcessWrote(FileStore):
+    """Right as long as it is alone: each of its own writes empties the cache."""
+
+    def __init__(self, path):
+        super().__init__(path)
+        self.cache = {}
+
+    async def get(self, recipient, id):
+        if (recipient, id) not in self.cache:
+            self.cache[recipient, id] = await super().get(recipient, id)
+        return copy.deepcopy(self.cache[recipient, id])
+
+    async def _changed(self, sql, values):
+        try:
+            return await super()._changed(sql, values)
+        finally:
+            self.cache.clear()
+
+    async def upsert(self, notification, *, renotify=True):
+        try:
+            return await super().upsert(notification, renotify=renotify)
+        finally:
+            self.cache.clear()

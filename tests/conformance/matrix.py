@@ -20,7 +20,7 @@ def failing(name: str) -> Iterator[str]:
     """The ids of the checks that the broken store of this name fails, each with a store of its own."""
     _, make_store = CAUGHT[name]
     for id, check in NAMED.items():
-        with Run(make_store, surroundings=(ALONE,)) as run:
+        with Run(make_store, surroundings=(ALONE,), processes=False) as run:
             if run.run(check).outcome is Outcome.FAILED:
                 yield id
 

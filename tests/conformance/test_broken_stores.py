@@ -3,16 +3,17 @@
 import asyncio
 import sqlite3
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 
 from notistore import MemoryStore, Unsupported
-from notistore_conformance import Outcome, Subject, check_store
+from notistore_conformance import Outcome, Subject, check_store, registry
 from notistore_conformance.registry import registered
 from notistore_conformance.runner import Run
 from notistore_conformance.surroundings import ALONE
 
-from .broken_stores import CAUGHT, ONLY, Sqlite3Store, TransactionalStore
+from .broken_stores import CAUGHT, ONLY, FileStore, Sqlite3Store, TransactionalStore
 from .matrix import NAMED, failing
 
 
@@ -20,7 +21,7 @@ from .matrix import NAMED, failing
 def test_is_caught_by_the_check_named_for_it(name):
     id, make_store = CAUGHT[name]
     check = registered()[id]
-    with Run(make_store, surroundings=(ALONE,)) as run:
+    with Run(make_store, surroundings=(ALONE,), processes=False) as run:
         result = run.run(check)
     assert result.outcome is Outcome.FAILED, result
     assert "promised:" in result.message
@@ -38,7 +39,7 @@ def test_every_check_has_a_broken_store_that_only_it_catches():
 
 @pytest.mark.parametrize("id", sorted({check for check, _ in CAUGHT.values()} | {"model/history"}))
 def test_the_same_check_passes_on_a_whole_store(id):
-    with Run(TransactionalStore.subject, surroundings=(ALONE,)) as run:
+    with Run(TransactionalStore.subject, surroundings=(ALONE,), processes=False) as run:
         result = run.run(registered()[id])
     assert result.outcome in (Outcome.PASSED, Outcome.UNSUPPORTED), result.message
 
@@ -53,6 +54,15 @@ async def test_a_store_whose_cost_is_constant_passes_the_cost_check():
     report = await check_store(make_store, only="cost/")
     assert [result.outcome for result in report.results] == [Outcome.PASSED], str(report)
     assert report.about.backend.startswith("SQLite 3.")
+
+
+class WholeFileStore(FileStore):
+    pass
+
+
+async def test_processes_that_race_on_a_whole_store_break_nothing():
+    report = await check_store(WholeFileStore.subject, only="processes/")
+    assert [result.outcome for result in report.results] == [Outcome.PASSED], str(report)
 
 
 async def test_a_failing_history_is_a_test_to_paste():
@@ -116,12 +126,13 @@ async def test_a_store_without_upsert_does_not_conform_and_the_verdict_names_the
 
 
 async def test_a_call_that_never_ends_is_a_failure(monkeypatch):
-    monkeypatch.setattr("notistore_conformance.runner._TIMEOUT", 0.05)
+    id = "get/returns"
+    monkeypatch.setitem(registry._CHECKS, id, replace(registered()[id], seconds=0.05))
 
     class NeverAnswers(MemoryStore):
         async def get(self, recipient, id):
             await asyncio.Event().wait()
 
-    report = await check_store(NeverAnswers, only="get/returns")
+    report = await check_store(NeverAnswers, only=id)
     assert report.failed
     assert "was not answered" in report.failed[0].message or "CancelledError" in report.failed[0].message

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Final, NoReturn
 
 from notistore.ids import is_id
@@ -78,16 +79,19 @@ class _Race:
         rounds = _ROUNDS * self.c.profile.rounds
         ids = [row.id for row in await self.c.stored_many(self.listed, 2 * rounds)]
         to_mark, to_delete = ids[:rounds], ids[rounds:]
+        everyone = tuple(range(self.c.profile.processes + 1))
         keyed, listed, swept = ((who.id, who.type, who.tenant) for who in (self.keyed, self.listed, self.swept))
         for n, (marked, deleted) in enumerate(zip(to_mark, to_delete, strict=True)):
             keys = (self.c.unique("export"), self.hot)
-            begins = time.monotonic() + _LEAD
-            round = Round(n, begins, _TASKS, keyed, keys, listed, marked, deleted, swept)
+            round = Round(n, 0, _TASKS, keyed, keys, listed, marked, deleted, swept, everyone)
             await self._round(round)
+        for writers in ((), (0,), ()):  # what all have read, one changes, and all read again
+            await self._round(replace(round, tasks=1, number=round.number + 1, writers=writers))
         await self._judge(to_mark, to_delete)
 
     async def _round(self, round: Round) -> None:
         try:
+            round = replace(round, begins=time.monotonic() + _LEAD)
             told = await asyncio.gather(self.others.race(round), race(self.c.subject.store, 0, round))
         except CannotOpen as error:
             raise Broken(self.c.explain(["upsert.concurrent"], "every process ends the round", str(error))) from None
@@ -221,12 +225,17 @@ class _Race:
         told = [f"{1 + self.c.profile.processes} processes with {_TASKS} tasks each called the store at once:"]
         for each in shown:
             began, ended = ((when - zero) * 1000 for when in (each.began, each.ended))
-            answer = each.error or ("None" if each.answer is None else each.answer)
-            row = self.c.log.show(each.row) if is_id(each.row) else ""
-            what = f"{each.call}({row}{', ' if row and each.told else ''}{each.told})"
             mark = ">" if each in at_odds else " "
-            told.append(f"{mark} {began:7.1f} to {ended:7.1f} ms  process {each.who}: {what} -> {answer}")
+            told.append(f"{mark} {began:7.1f} to {ended:7.1f} ms  process {each.who}: {self._told(each)}")
         return told
+
+    def _told(self, each: Moment) -> str:
+        arguments = [self.c.log.show(each.row)] if is_id(each.row) else []
+        arguments += [each.told] if each.told and each.call != "get" else []
+        answer = "None" if each.answer is None else f"{each.answer}"
+        if each.call in ("upsert", "get") and each.answer is not None:
+            answer = f"version {answer}"
+        return f"{each.call}({', '.join(arguments)}) {f'raised {each.error}' if each.error else f'-> {answer}'}"
 
 
 def _some(numbers: Sequence[int | None]) -> str:
