@@ -5,6 +5,7 @@ import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import pytest
@@ -86,3 +87,20 @@ def own_service(request: pytest.FixtureRequest) -> Service:
     pytest.importorskip(NEEDS[kind])
     server: Server = request.getfixturevalue(f"own_{kind}")
     return Service(kind, server.url, prefix(), server)
+
+
+@pytest.fixture
+async def database(tmp_path: Path) -> str:
+    """A SQLite file with an inbox's table in it."""
+    sqlalchemy = pytest.importorskip("notistore_sqlalchemy")
+    url = f"sqlite+aiosqlite:///{tmp_path}/inbox.db"
+    async with sqlalchemy.open_store(url):
+        return url
+
+
+@pytest.fixture
+async def store(database: str) -> AsyncIterator[Any]:
+    from notistore_sqlalchemy import open_store
+
+    async with open_store(database) as store:
+        yield store

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
+import random
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -22,16 +24,22 @@ ROOT = Path(__file__).parents[2]
 
 @asynccontextmanager
 async def process(task: Callable[..., object], *arguments: object) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Start it; it has ended well by the end of the block, or is ended then if it never does by itself."""
+    """Start it; it has ended well by the end of the block, or is ended then if it never does by itself.
+
+    A server may have been ended within the block; how is for the test to look at.
+    """
     command = (sys.executable, "-m", __name__, task.__name__, json.dumps(arguments))
-    running = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdout=asyncio.subprocess.PIPE)
-    expected = 0
+    pipe = asyncio.subprocess.PIPE
+    running = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdin=pipe, stdout=pipe)
+    expected: int | None = 0
     try:
         yield running
     finally:
         if task is serve:
-            running.terminate()
-            expected = -signal.SIGTERM  # which uvicorn raises anew once it has shut down
+            expected = running.returncode
+            if expected is None:
+                running.terminate()
+                expected = -signal.SIGTERM  # which uvicorn raises anew once it has shut down
         try:
             async with asyncio.timeout(20):
                 code = await running.wait()
@@ -124,8 +132,8 @@ async def serve(kind: str, url: str, prefix: str, database: str) -> None:
         await engine.dispose()
 
     async def send(request: Request) -> Response:
-        await inbox.send(Recipient(request.path_params["id"]), "test")
-        return Response(status_code=204)
+        sent = await inbox.send(Recipient(request.path_params["id"]), "test")
+        return Response(sent.id)
 
     routes = [
         Route("/send/{id}", send, methods=["POST"]),
@@ -135,6 +143,62 @@ async def serve(kind: str, url: str, prefix: str, database: str) -> None:
         print(f"http://127.0.0.1:{listening.getsockname()[1]}", flush=True)
         config = uvicorn.Config(Starlette(routes=routes, lifespan=lifespan), log_level="error")
         await uvicorn.Server(config).serve(sockets=[listening])
+
+
+async def send_all_the_time(
+    kind: str, url: str, prefix: str, database: str, balancer: str, users: list[str], pause: float
+) -> None:
+    """Send to one user after the other, from here and by way of the servers, and mark some of it read.
+
+    It says so once everybody has got something. A line on stdin makes it leave the servers alone, which it says when
+    it is so. The end of stdin ends it: then it prints the ids of what was acknowledged, for each user.
+    """
+    import httpx
+
+    from notistore_sqlalchemy import open_store
+
+    told = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(told), sys.stdin)
+    alone, ended = asyncio.Event(), asyncio.Event()
+
+    async def listen() -> None:
+        await told.readline()
+        alone.set()
+        await told.read()
+        ended.set()
+
+    listening = asyncio.create_task(listen())
+    acknowledged: dict[str, list[str]] = {user: [] for user in users}
+    async with (
+        open_store(database) as store,
+        backplane(kind, url, prefix) as plane,
+        SseHub(plane) as hub,
+        httpx.AsyncClient(base_url=balancer) as client,
+    ):
+        inbox = Inbox(store, hub)
+        said = False
+        for number, user in enumerate(itertools.cycle(users)):
+            if ended.is_set():
+                break
+            acknowledged[user].append((await inbox.send(Recipient(user), "test")).id)
+            if number % 5 == 0:
+                await inbox.mark_read(Recipient(user), random.choice(acknowledged[user]))
+            if not alone.is_set():
+                try:
+                    answer = await client.post(f"/send/{user}", timeout=20)
+                except httpx.TransportError:
+                    pass  # who knows
+                else:
+                    assert answer.status_code == 200, answer.text
+                    acknowledged[user].append(answer.text)
+            elif not said:
+                said = True
+                print("alone", flush=True)
+            if number == len(users):
+                print("sending", flush=True)
+            await asyncio.sleep(pause)
+    await listening
+    print(json.dumps(acknowledged), flush=True)
 
 
 if __name__ == "__main__":
