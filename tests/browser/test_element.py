@@ -276,6 +276,17 @@ async def test_a_page_that_finds_no_network_says_so_and_recovers(
     await expect(bell.badge).to_have_text("2")
 
 
+async def test_a_list_that_could_not_be_fetched_is_fetched_again_with_nobodys_help(bell: Bell, inbox: Inbox) -> None:
+    """Its request may fall to a server that ends, while its stream is open on another."""
+    await inbox.send("There")
+    await expect(bell.badge).to_have_text("1")
+    await bell.page.route(f"**{inbox.path}?*", lambda route: route.abort(), times=1)
+    await bell.open()
+    await expect(bell.message).to_have_text("Notifications could not be loaded.")
+    await expect(bell.row("There")).to_be_visible()
+    await expect(bell.message).to_be_hidden()
+
+
 async def test_a_401_shows_that_nobody_is_signed_in_and_hides_what_was_theirs(bell: Bell, inbox: Inbox) -> None:
     await inbox.send("Private")
     await expect(bell.badge).to_have_text("1")

@@ -45,7 +45,7 @@ const LARGEST_BADGE = 99;
 const COALESCE = 30; // milliseconds, as all below: frames that come together cause one request
 const THROTTLE = 1_000; // between two requests for the same
 const SETTLE = 5_000; // until a list that followed a change frame by frame is checked
-const RETRY = 5_000; // until a count that failed is tried again
+const RETRY = 5_000; // until a count or a list that failed is tried again
 const DOWN = 3_000; // for so long a stream may be away before anybody is told
 const TIMEOUT = 15_000; // for one request
 const BACKOFF = [1_000, 30_000]; // before a stream that was refused is opened again: at first, and at most
@@ -542,6 +542,7 @@ export class NotistoreInbox extends HTMLElement {
     this.#turn = this.#turn.then(read).catch(() => {
       this.#failed = !signal.aborted;
       this.#render();
+      if (this.#failed && this.#state !== "signed-out") this.#refetch(RETRY);
     });
     return this.#turn;
   }
