@@ -15,6 +15,8 @@ from sqlalchemy.orm import Session
 from notistore_conformance import NotificationStoreSuite, Subject
 from notistore_sqlalchemy import SQLAlchemyStore, SyncSQLAlchemyStore
 
+from ..proxy import behind_proxy
+
 
 def with_driver(url: str, driver: str) -> str:
     return driver + url[url.index(":") :]
@@ -41,22 +43,25 @@ class AsyncSuite(NotificationStoreSuite):
 
     @asynccontextmanager
     async def make_store(self) -> AsyncIterator[Subject]:
-        engine, other = (self.engine(), self.engine())
-        try:
-            store = SQLAlchemyStore(engine)
-            await store.create_schema()
-            yield Subject(
-                store,
-                peer=SQLAlchemyStore(other),
-                transaction=functools.partial(self.transaction, engine),
-                savepoint=lambda session: session.begin_nested(),
-            )
-        finally:
-            await engine.dispose()
-            await other.dispose()
+        with behind_proxy(self.url) as (url, proxy):
+            engine, other = (self.engine(url), self.engine(self.url))
+            try:
+                store = SQLAlchemyStore(engine)
+                await store.create_schema()
+                yield Subject(
+                    store,
+                    peer=SQLAlchemyStore(other),
+                    transaction=functools.partial(self.transaction, engine),
+                    savepoint=lambda session: session.begin_nested(),
+                    outage=proxy and proxy.outage,
+                    processes=True,
+                )
+            finally:
+                await engine.dispose()
+                await other.dispose()
 
-    def engine(self) -> AsyncEngine:
-        return create_async_engine(with_driver(self.url, self.driver), max_overflow=20)
+    def engine(self, url: str) -> AsyncEngine:
+        return create_async_engine(with_driver(url, self.driver), max_overflow=20)
 
     @asynccontextmanager
     async def transaction(self, engine: AsyncEngine) -> AsyncIterator[AsyncSession | AsyncConnection]:
@@ -72,22 +77,25 @@ class SyncSuite(NotificationStoreSuite):
 
     @contextmanager
     def make_store(self) -> Iterator[Subject]:
-        engine, other = (self.engine(), self.engine())
-        try:
-            store = SyncSQLAlchemyStore(engine)
-            store.create_schema()
-            yield Subject(
-                store,
-                peer=SyncSQLAlchemyStore(other),
-                transaction=functools.partial(self.transaction, engine),
-                savepoint=lambda session: session.begin_nested(),
-            )
-        finally:
-            engine.dispose()
-            other.dispose()
+        with behind_proxy(self.url) as (url, proxy):
+            engine, other = (self.engine(url), self.engine(self.url))
+            try:
+                store = SyncSQLAlchemyStore(engine)
+                store.create_schema()
+                yield Subject(
+                    store,
+                    peer=SyncSQLAlchemyStore(other),
+                    transaction=functools.partial(self.transaction, engine),
+                    savepoint=lambda session: session.begin_nested(),
+                    outage=proxy and proxy.outage,
+                    processes=True,
+                )
+            finally:
+                engine.dispose()
+                other.dispose()
 
-    def engine(self) -> Engine:
-        return create_engine(with_driver(self.url, self.driver), max_overflow=20)
+    def engine(self, url: str) -> Engine:
+        return create_engine(with_driver(url, self.driver), max_overflow=20)
 
     @contextmanager
     def transaction(self, engine: Engine) -> Iterator[Session]:
@@ -148,10 +156,10 @@ class TestAiosqlite(AsyncSuite):
 
     @pytest.fixture(autouse=True)
     def database(self, tmp_path_factory: pytest.TempPathFactory) -> None:
-        self.folder = tmp_path_factory.getbasetemp()
+        self.url = f"sqlite:///{tmp_path_factory.getbasetemp() / 'async.db'}"
 
-    def engine(self) -> AsyncEngine:
-        engine = create_async_engine(f"sqlite+aiosqlite:///{self.folder / 'async.db'}")
+    def engine(self, url: str) -> AsyncEngine:
+        engine = create_async_engine(with_driver(url, "sqlite+aiosqlite"))
         with_real_transactions(engine.sync_engine)
         return engine
 
@@ -164,9 +172,9 @@ class TestAiosqlite(AsyncSuite):
 class TestSqlite3(SyncSuite):
     @pytest.fixture(autouse=True)
     def database(self, tmp_path_factory: pytest.TempPathFactory) -> None:
-        self.folder = tmp_path_factory.getbasetemp()
+        self.url = f"sqlite:///{tmp_path_factory.getbasetemp() / 'sync.db'}"
 
-    def engine(self) -> Engine:
-        engine = create_engine(f"sqlite:///{self.folder / 'sync.db'}", max_overflow=20)
+    def engine(self, url: str) -> Engine:
+        engine = create_engine(url, max_overflow=20)
         with_real_transactions(engine)
         return engine

@@ -13,7 +13,8 @@ pytest.importorskip("redis")
 import redis
 import redis.asyncio
 
-from .servers import Cluster, Proxy
+from ...proxy import Proxy
+from .servers import Cluster
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,8 @@ from redis.retry import Retry
 from notistore_conformance import NotificationStoreSuite, Subject
 from notistore_redis import RedisStore, SyncRedisStore
 
-from .servers import Cluster, Proxy, connect
+from ...proxy import Proxy
+from .servers import Cluster, connect
 
 
 class OneServer(NotificationStoreSuite):

@@ -16,8 +16,8 @@ from notistore import Notification, OutcomeUnknown, Recipient
 from notistore.model import utc_now
 from notistore_redis import RedisStore, keys
 
+from ...proxy import Proxy
 from .audit import audit
-from .servers import Proxy
 
 ME = Recipient("42")
 LONG_AGO = datetime(1971, 1, 1, tzinfo=UTC)
