@@ -1,7 +1,7 @@
 """How long each server takes to end on SIGTERM with a thousand open streams: `python -m benchmarks.shutdown`.
 
-The streams are closed by the hub, which the mount closes before the server's own handler runs. hypercorn tells its
-workers in another way than by a signal, so they wait out its graceful timeout.
+The streams are closed by the hub, which the mount closes before the server's own handler runs, or, where hypercorn's
+workers are told by an event instead, as soon as that is set.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ app = inbox_app(Inbox(MemoryStore(), SseHub(streams_per_recipient=STREAMS)), lam
 
 APP = "benchmarks.shutdown:app"
 UVICORN = ["uvicorn", APP, "--host=127.0.0.1", "--port={port}", "--no-access-log", "--log-level=warning"]
+HYPERCORN = ["hypercorn", APP, "--bind=127.0.0.1:{port}", "--graceful-timeout=1"]
 SERVERS = {
     "uvicorn": UVICORN,
     "uvicorn with two workers": [*UVICORN, "--workers=2"],
@@ -38,7 +39,9 @@ SERVERS = {
         "--log-level=warning",
     ],
     "granian": ["granian", "--interface=asgi", APP, "--host=127.0.0.1", "--port={port}", "--no-ws"],
-    "hypercorn": ["hypercorn", APP, "--bind=127.0.0.1:{port}", "--graceful-timeout=1"],
+    "hypercorn": HYPERCORN,
+    "hypercorn with two workers": [*HYPERCORN, "--workers=2"],
+    "hypercorn with --workers=0": [*HYPERCORN, "--workers=0"],
 }
 
 
@@ -90,8 +93,9 @@ async def shutdown(name: str) -> tuple[float, int]:
         process.send_signal(signal.SIGTERM)
         async with asyncio.timeout(30):
             rest = await asyncio.gather(*(reader.read() for reader, _ in streams), return_exceptions=True)
-            await process.wait()
+            code = await process.wait()
         took = monotonic() - told
+        assert code in (0, -signal.SIGTERM), f"{name} ended with {code}"
         for _, writer in streams:
             writer.close()
     return took, sum(isinstance(ending, bytes) and ending.endswith(b"0\r\n\r\n") for ending in rest)

@@ -6,20 +6,27 @@ are put in front of the server's own, which are then called as before.
 
 from __future__ import annotations
 
+import asyncio
+import multiprocessing
 import signal
 import threading
 import weakref
 from collections.abc import Callable
+from functools import cache
 from types import FrameType
 from typing import Any, Final
 
 from ..hub import SseHub
 
 _hubs: Final[weakref.WeakSet[SseHub]] = weakref.WeakSet()
+_LOOK: Final = 0.1  # seconds between looks at hypercorn's event, as often as it looks itself
 
 
 def close_on_signal(hub: SseHub) -> None:
-    """From now on SIGINT and SIGTERM close this hub, then do what they did before. Only the main thread can."""
+    """From now on SIGINT and SIGTERM close this hub, then do what they did before. Only the main thread can.
+
+    So does what hypercorn has in their place.
+    """
     if threading.current_thread() is not threading.main_thread():
         return
     _hubs.add(hub)
@@ -28,6 +35,7 @@ def close_on_signal(hub: SseHub) -> None:
         # Asked for each time: a server that ends puts back what was there, and the next one in this process its own.
         if callable(previous) and not isinstance(previous, _CloseHubs):
             signal.signal(number, _CloseHubs(previous))
+    _watch_hypercorn()
 
 
 class _CloseHubs:
@@ -35,6 +43,30 @@ class _CloseHubs:
         self._previous = previous
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
-        for hub in tuple(_hubs):
-            hub.close()
+        _close_all()
         self._previous(number, frame)
+
+
+def _close_all() -> None:
+    for hub in tuple(_hubs):
+        hub.close()
+
+
+@cache  # once is enough
+def _watch_hypercorn() -> None:
+    """hypercorn tells its worker processes to end by an event that each is started with, and by no signal.
+
+    There is no public way to it. Where it is not to be found, streams last until hypercorn's graceful timeout.
+    """
+    told = getattr(multiprocessing.current_process(), "_kwargs", {}).get("shutdown_event")
+    if told is None:
+        return
+    loop = asyncio.get_running_loop()
+
+    def look() -> None:
+        if told.is_set():
+            _close_all()
+        else:
+            loop.call_later(_LOOK, look)
+
+    look()

@@ -96,6 +96,33 @@ async def test_sigterm_ends_a_server_with_open_streams_within_three_seconds(name
     assert {ending[-5:] for ending in rest} == {b"0\r\n\r\n"}, "a stream was torn, not ended"
 
 
+@pytest.mark.parametrize(
+    ("user_timeout", "graceful"),
+    [("-", "1"), pytest.param("500", "-", marks=pytest.mark.skipif(sys.platform != "linux", reason="Linux's own"))],
+    ids=["graceful timeout", "TCP_USER_TIMEOUT"],
+)
+async def test_a_reader_that_takes_nothing_holds_up_no_deploy(user_timeout: str, graceful: str) -> None:
+    """What docs/transports.md says to set, for uvicorn waits for whatever a connection has not taken yet."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.web.stalled", user_timeout, graceful),
+        cwd=Path(__file__).parents[2],
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(20):
+            _, writer = await open_stream(int(await process.stdout.readline()), "/notifications/stream", 42)
+            writer.transport.pause_reading()  # type: ignore[attr-defined]
+            assert await process.stdout.readline() == b"backlog\n"
+            process.send_signal(signal.SIGTERM)
+            assert await process.wait() == -signal.SIGTERM
+        writer.close()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
 def test_a_second_server_in_this_process_closes_its_hub_too() -> None:
     received: list[int] = []
     before = signal.getsignal(signal.SIGTERM)
