@@ -18,6 +18,8 @@ from playhouse.pwasyncio import AsyncMySQLDatabase, AsyncPostgresqlDatabase, Asy
 from notistore_conformance import NotificationStoreSuite, Subject
 from notistore_peewee import PeeweeStore, SyncPeeweeStore
 
+from ..proxy import behind_proxy
+
 
 def database(url: str, *, asynchronous: bool, **options: Any) -> Any:
     """Peewee's database for a URL without a driver."""
@@ -47,22 +49,28 @@ class AsyncSuite(NotificationStoreSuite):
 
     @asynccontextmanager
     async def make_store(self) -> AsyncIterator[Subject]:
-        one, other = (database(self.url, asynchronous=True) for _ in range(2))
-        try:
-            store = PeeweeStore(one)
-            await store.create_schema()
+        with behind_proxy(self.url) as (url, proxy):
+            one, other = (database(each, asynchronous=True) for each in (url, self.url))
+            try:
+                store = PeeweeStore(one)
+                await store.create_schema()
 
-            @asynccontextmanager
-            async def transaction() -> AsyncIterator[Any]:
-                async with one, one.atomic():
-                    yield one
+                @asynccontextmanager
+                async def transaction() -> AsyncIterator[Any]:
+                    async with one, one.atomic():
+                        yield one
 
-            yield Subject(
-                store, peer=PeeweeStore(other), transaction=transaction, savepoint=lambda session: session.atomic()
-            )
-        finally:
-            await one.close_pool()
-            await other.close_pool()
+                yield Subject(
+                    store,
+                    peer=PeeweeStore(other),
+                    transaction=transaction,
+                    savepoint=lambda session: session.atomic(),
+                    outage=proxy and proxy.outage,
+                    processes=True,
+                )
+            finally:
+                await one.close_pool()
+                await other.close_pool()
 
 
 class SyncSuite(NotificationStoreSuite):
@@ -71,7 +79,8 @@ class SyncSuite(NotificationStoreSuite):
     @contextmanager
     def make_store(self) -> Iterator[Subject]:
         with (
-            closing_all(database(self.url, asynchronous=False)) as one,
+            behind_proxy(self.url) as (url, proxy),
+            closing_all(database(url, asynchronous=False)) as one,
             closing_all(database(self.url, asynchronous=False)) as other,
         ):
             store = SyncPeeweeStore(one)
@@ -83,7 +92,12 @@ class SyncSuite(NotificationStoreSuite):
                     yield one
 
             yield Subject(
-                store, peer=SyncPeeweeStore(other), transaction=transaction, savepoint=lambda session: session.atomic()
+                store,
+                peer=SyncPeeweeStore(other),
+                transaction=transaction,
+                savepoint=lambda session: session.atomic(),
+                outage=proxy and proxy.outage,
+                processes=True,
             )
 
 

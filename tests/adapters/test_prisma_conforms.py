@@ -11,6 +11,7 @@ import pytest
 from notistore_conformance import NotificationStoreSuite, Subject
 
 from ..prisma_engine import client_class
+from ..proxy import behind_proxy
 
 
 class AsyncSuite(NotificationStoreSuite):
@@ -21,13 +22,21 @@ class AsyncSuite(NotificationStoreSuite):
     async def make_store(self) -> AsyncIterator[Subject]:
         from notistore_prisma import PrismaStore
 
-        async with self.client() as client, self.client() as other:
-            store = PrismaStore(client)
-            await store.create_schema()
-            yield Subject(store, peer=PrismaStore(other), transaction=client.tx, savepoint=self.savepoint)
+        with behind_proxy(self.url) as (url, proxy):
+            async with self.client(url) as client, self.client(self.url) as other:
+                store = PrismaStore(client)
+                await store.create_schema()
+                yield Subject(
+                    store,
+                    peer=PrismaStore(other),
+                    transaction=client.tx,
+                    savepoint=self.savepoint,
+                    outage=proxy and proxy.outage,
+                    processes=True,
+                )
 
-    def client(self) -> Any:
-        return self.Prisma(datasource={"url": self.url})
+    def client(self, url: str) -> Any:
+        return self.Prisma(datasource={"url": url})
 
     @asynccontextmanager
     async def savepoint(self, transaction: Any) -> AsyncIterator[None]:
@@ -49,13 +58,24 @@ class SyncSuite(NotificationStoreSuite):
     def make_store(self) -> Iterator[Subject]:
         from notistore_prisma import SyncPrismaStore
 
-        with self.client() as client, self.client() as other:
+        with (
+            behind_proxy(self.url) as (url, proxy),
+            self.client(url) as client,
+            self.client(self.url) as other,
+        ):
             store = SyncPrismaStore(client)
             store.create_schema()
-            yield Subject(store, peer=SyncPrismaStore(other), transaction=client.tx, savepoint=self.savepoint)
+            yield Subject(
+                store,
+                peer=SyncPrismaStore(other),
+                transaction=client.tx,
+                savepoint=self.savepoint,
+                outage=proxy and proxy.outage,
+                processes=True,
+            )
 
-    def client(self) -> Any:
-        return self.Prisma(datasource={"url": self.url})
+    def client(self, url: str) -> Any:
+        return self.Prisma(datasource={"url": url})
 
     @contextmanager
     def savepoint(self, transaction: Any) -> Iterator[None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from tortoise import Tortoise
@@ -13,6 +13,8 @@ from tortoise.transactions import in_transaction
 
 from notistore_conformance import NotificationStoreSuite, Subject
 from notistore_tortoise import TortoiseStore
+
+from ..proxy import behind_proxy
 
 
 def with_scheme(url: str, scheme: str) -> str:
@@ -34,18 +36,23 @@ async def tortoise(url: str | dict[str, Any], *names: str) -> AsyncIterator[None
 class Suite(NotificationStoreSuite):
     scheme: str
     url: str
+    waits: ClassVar[bool] = False
+    """Whether the pool waits so long for a connection that an outage is left to test_tortoise_faults.py."""
 
     @asynccontextmanager
     async def make_store(self) -> AsyncIterator[Subject]:
-        async with tortoise(with_scheme(self.url, self.scheme), "other"):
-            store = TortoiseStore()
-            await store.create_schema()
-            yield Subject(
-                store,
-                peer=TortoiseStore("other"),
-                transaction=lambda: in_transaction("default"),
-                savepoint=self.savepoint,
-            )
+        with behind_proxy(self.url) as (url, proxy):
+            async with tortoise(with_scheme(url, self.scheme), "other"):
+                store = TortoiseStore()
+                await store.create_schema()
+                yield Subject(
+                    store,
+                    peer=TortoiseStore("other"),
+                    transaction=lambda: in_transaction("default"),
+                    savepoint=self.savepoint,
+                    outage=None if proxy is None or self.waits else proxy.outage,
+                    processes=True,
+                )
 
     @asynccontextmanager
     async def savepoint(self, session: TransactionalDBClient) -> AsyncIterator[None]:
@@ -63,6 +70,7 @@ class TestAsyncpg(Suite):
 
 class TestPsycopg(Suite):
     scheme = "psycopg"
+    waits = True
 
     @pytest.fixture(autouse=True)
     def database(self, postgres_url: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 from unittest.mock import patch
@@ -19,6 +19,7 @@ from django.db import transaction
 import notistore_django
 from notistore_conformance import NotificationStoreSuite, Subject
 from tests.django_project import databases, server, set_up, sqlite
+from tests.proxy import Proxy
 
 set_up()
 
@@ -28,13 +29,25 @@ class Suite(NotificationStoreSuite):
 
     entry: dict[str, Any]
 
+    @contextmanager
+    def aliases(self) -> Iterator[tuple[str, str, Callable[[], Any] | None]]:
+        """The store's alias, which goes through a proxy, its peer's, and an outage of the first."""
+        name = f"django_{uuid.uuid4().hex}"
+        peer = f"{name}_peer"
+        if not self.entry.get("HOST"):  # Django fills in what is missing
+            with databases(**{name: self.entry, peer: self.entry}):
+                yield name, peer, None
+            return
+        with Proxy(int(self.entry["PORT"]), self.entry["HOST"]) as proxy:
+            through = self.entry | {"HOST": "127.0.0.1", "PORT": str(proxy.port)}
+            with databases(**{name: through, peer: self.entry}):
+                yield name, peer, proxy.outage
+
 
 class AsyncSuite(Suite):
     @asynccontextmanager
     async def make_store(self) -> AsyncIterator[Subject]:
-        name = f"django_{uuid.uuid4().hex}"
-        peer = f"{name}_peer"
-        with databases(**{name: self.entry, peer: self.entry}):
+        with self.aliases() as (name, peer, outage):
             store = notistore_django.DjangoStore(name)
             await store.create_schema()
 
@@ -54,6 +67,8 @@ class AsyncSuite(Suite):
                 peer=notistore_django.DjangoStore(peer),
                 transaction=transaction_or_savepoint,
                 savepoint=transaction_or_savepoint,
+                outage=outage,
+                processes=True,
             )
 
 
@@ -62,9 +77,7 @@ class SyncSuite(Suite):
 
     @contextmanager
     def make_store(self) -> Iterator[Subject]:
-        name = f"django_{uuid.uuid4().hex}"
-        peer = f"{name}_peer"
-        with databases(**{name: self.entry, peer: self.entry}), patch.dict(os.environ, DJANGO_ALLOW_ASYNC_UNSAFE="1"):
+        with self.aliases() as (name, peer, outage), patch.dict(os.environ, DJANGO_ALLOW_ASYNC_UNSAFE="1"):
             store = notistore_django.SyncDjangoStore(name)
             store.create_schema()
 
@@ -78,6 +91,8 @@ class SyncSuite(Suite):
                 peer=notistore_django.SyncDjangoStore(peer),
                 transaction=transaction_or_savepoint,
                 savepoint=transaction_or_savepoint,
+                outage=outage,
+                processes=True,
             )
 
 

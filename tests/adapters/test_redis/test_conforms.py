@@ -44,7 +44,7 @@ class AsyncSuite(OneServer):
             other = redis.asyncio.Redis(**self.connected(self.port))
             async with client, other:
                 store, peer = (RedisStore(each, prefix=self.prefix) for each in (client, other))
-                yield Subject(store, peer=peer, outage=proxy.outage)
+                yield Subject(store, peer=peer, outage=proxy.outage, processes=True)
 
 
 class SyncSuite(OneServer):
@@ -56,7 +56,7 @@ class SyncSuite(OneServer):
             redis.Redis(**self.connected(self.port)) as other,
         ):
             store, peer = (SyncRedisStore(each, prefix=self.prefix) for each in (client, other))
-            yield Subject(store, peer=peer, outage=proxy.outage)
+            yield Subject(store, peer=peer, outage=proxy.outage, processes=True)
 
 
 class TestBytesOverResp2(AsyncSuite):
@@ -88,7 +88,8 @@ class TestCluster(OneCluster):
         client = redis.asyncio.RedisCluster.from_url(self.url)
         other = redis.asyncio.RedisCluster.from_url(self.url, decode_responses=True, protocol=2)
         async with client, other:
-            yield Subject(RedisStore(client, prefix=self.prefix), peer=RedisStore(other, prefix=self.prefix))
+            store, peer = (RedisStore(each, prefix=self.prefix) for each in (client, other))
+            yield Subject(store, peer=peer, processes=True)
 
 
 class TestSyncCluster(OneCluster):
@@ -97,4 +98,5 @@ class TestSyncCluster(OneCluster):
         with ExitStack() as stack:
             client = stack.enter_context(connect(self.url, decode_responses=True))
             other = stack.enter_context(connect(self.url, protocol=2))
-            yield Subject(SyncRedisStore(client, prefix=self.prefix), peer=SyncRedisStore(other, prefix=self.prefix))
+            store, peer = (SyncRedisStore(each, prefix=self.prefix) for each in (client, other))
+            yield Subject(store, peer=peer, processes=True)
