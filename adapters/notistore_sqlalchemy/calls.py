@@ -12,7 +12,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Table
 from sqlalchemy.exc import IntegrityError
 
-from notistore.columns import COLUMNS, from_values, values
+from notistore.columns import COLUMNS, driver_time, driver_values, from_values
 from notistore.errors import DuplicateNotification
 from notistore.model import Cursor, Notification, Recipient
 
@@ -22,8 +22,8 @@ from .schema import MYSQL, begin_in_sqlite
 
 __all__ = ["Calls", "Place"]
 
-Place = tuple[datetime, str]
-"""Where pruning has come to: the last row's updated_at and id."""
+Place = tuple[Any, str]
+"""Where pruning has come to: the last row's updated_at, as the driver has it, and id."""
 
 _INBOXES: Final = 200
 _IDS: Final = 1000
@@ -32,17 +32,18 @@ _IDS: Final = 1000
 class Calls:
     def __init__(self, connection: Connection, table: Table) -> None:
         self.connection = connection
-        self.table = table
-        self._dialect = connection.dialect.name
+        self.table = sql.untyped(table)
+        name = connection.dialect.name
+        self._dialect = "mysql" if name in MYSQL else name
 
     def insert(self, notification: Notification) -> None:
         statement = sql.insert(self.table, self._dialect)
-        if self._dialect in MYSQL:
+        if self._dialect == "mysql":
             try:
-                self.connection.execute(statement, _to_row(notification))
+                self.connection.execute(statement, self._row(notification))
             except IntegrityError as error:
                 raise duplicate(error) or error from error
-        elif self.connection.execute(statement, _to_row(notification)).first() is None:
+        elif self.connection.execute(statement, self._row(notification)).first() is None:
             raise DuplicateNotification(notification.id)
 
     def insert_many(self, notifications: Sequence[Notification]) -> None:
@@ -60,23 +61,23 @@ class Calls:
                 self.connection.begin_nested()
             ):  # an error would spoil a transaction of the host's, or leave half in it
                 # Nothing comes back, so that this is the driver's own executemany.
-                self.connection.execute(sql.insert_many(self.table), [_to_row(each) for each in notifications])
+                self.connection.execute(sql.insert_many(self.table), [self._row(each) for each in notifications])
         except IntegrityError as error:
             raise self._duplicate(error, sorted(seen)) or error from error
 
     def upsert(self, notification: Notification, *, renotify: bool = True) -> Notification:
         returning = self.connection.dialect.insert_returning
         statement = sql.upsert(self.table, self._dialect, renotify=renotify, returning=returning)
-        result = self.connection.execute(statement, _to_row(notification) | {"version": 1})
+        result = self.connection.execute(statement, self._row(notification) | {"version": 1})
         if returning:
-            return from_values(result.one())
+            return from_values(result.one(), notification.recipient)
         stored = self.get(notification.recipient, notification.id)
         assert stored is not None  # this transaction holds its lock
         return stored
 
     def get(self, recipient: Recipient, id: str) -> Notification | None:
         row = self.connection.execute(sql.get(self.table), _inbox(recipient) | {"wanted": id}).first()
-        return None if row is None else from_values(row)
+        return None if row is None else from_values(row, recipient)
 
     def page(
         self,
@@ -98,19 +99,24 @@ class Calls:
         )
         given = _inbox(recipient) | {"at_most": limit, "types": types, "skip": offset}
         if before is not None:
-            given |= {"before_at": before.created_at, "before_id": before.id}
-        return [from_values(row) for row in self.connection.execute(statement, given)]
+            given |= {"before_at": self._time(before.created_at), "before_id": before.id}
+        return [from_values(row, recipient) for row in self.connection.execute(statement, given)]
 
     def count(self, recipient: Recipient, *, types: Sequence[str] | None = None) -> int:
         statement = sql.count(self.table, unread=False, types=bool(types), capped=False)
-        found: int = self.connection.execute(statement, _inbox(recipient) | {"types": types}).scalar_one()
+        given = _inbox(recipient) | {"types": types} if types else _inbox(recipient)
+        found: int = self.connection.execute(statement, given).scalar_one()
         return found
 
     def unread_count(
         self, recipient: Recipient, *, types: Sequence[str] | None = None, at_most: int | None = None
     ) -> int:
         statement = sql.count(self.table, unread=True, types=bool(types), capped=at_most is not None)
-        given = _inbox(recipient) | {"types": types, "at_most": at_most}
+        given = _inbox(recipient)
+        if types:
+            given["types"] = types
+        if at_most is not None:
+            given["at_most"] = at_most
         unread: int = self.connection.execute(statement, given).scalar_one()
         return unread
 
@@ -128,7 +134,7 @@ class Calls:
         return counts
 
     def mark_read(self, recipient: Recipient, *ids: str, at: datetime) -> int:
-        return self._change(sql.mark_read(self.table, self._dialect), recipient, ids, at=at)
+        return self._change(sql.mark_read(self.table, self._dialect), recipient, ids, at=self._time(at))
 
     def mark_unread(self, recipient: Recipient, *ids: str) -> int:
         return self._change(sql.mark_unread(self.table, self._dialect), recipient, ids)
@@ -142,7 +148,7 @@ class Calls:
         at: datetime,
     ) -> int:
         statement = sql.mark_all_read(self.table, self._dialect, types=bool(types), seen=seen is not None)
-        given = _inbox(recipient) | {"types": types, "seen": seen, "at": at}
+        given = _inbox(recipient) | {"types": types, "seen": seen and self._time(seen), "at": self._time(at)}
         return self.connection.execute(statement, given).rowcount
 
     def delete(self, recipient: Recipient, *ids: str) -> int:
@@ -162,13 +168,20 @@ class Calls:
         """Delete up to `at_most` rows past `after`; returns how many, and where to go on, or None at the end."""
         at, id = after or (None, None)
         statement = sql.old(self.table, only_read=only_read, after=after is not None)
-        given = {"older_than": older_than, "after_at": at, "after_id": id, "at_most": at_most}
+        limit = self._time(older_than)
+        given = {"older_than": limit, "after_at": at, "after_id": id, "at_most": at_most}
         rows = self.connection.execute(statement, given).all()
         if not rows:
             return 0, None
         removal = sql.remove_old(self.table, only_read=only_read)
-        removed = self.connection.execute(removal, {"ids": [row.id for row in rows], "older_than": older_than}).rowcount
+        removed = self.connection.execute(removal, {"ids": [row.id for row in rows], "older_than": limit}).rowcount
         return removed, (rows[-1].updated_at, rows[-1].id) if len(rows) == at_most else None
+
+    def _row(self, notification: Notification) -> dict[str, Any]:
+        return dict(zip(COLUMNS, driver_values(notification, self._dialect), strict=True))
+
+    def _time(self, at: datetime) -> datetime | int:
+        return driver_time(at, self._dialect)
 
     def _change(self, statement: Any, recipient: Recipient, ids: Sequence[str], **values: Any) -> int:
         if not ids:
@@ -188,7 +201,3 @@ class Calls:
 
 def _inbox(recipient: Recipient) -> dict[str, Any]:
     return {"in_tenant": recipient.tenant or "", "in_type": recipient.type, "in_id": recipient.id}
-
-
-def _to_row(notification: Notification) -> dict[str, Any]:
-    return dict(zip(COLUMNS, values(notification), strict=True))

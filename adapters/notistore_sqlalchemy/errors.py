@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from typing import Final
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, IntegrityError
@@ -12,23 +11,24 @@ from notistore import conflicts
 from notistore.errors import DuplicateNotification, NotistoreError, OutcomeUnknown, StoreError
 
 
-@contextmanager
-def translated() -> Iterator[None]:
-    """Whatever the driver raises within comes out as a StoreError."""
-    try:
-        yield
-    except NotistoreError:
-        raise
-    except Exception as error:  # drivers let OSError, their own and internal errors through when a connection breaks
-        cause = error.orig if isinstance(error, DBAPIError) else error
-        raise StoreError(f"the database failed and nothing was changed: {type(cause).__name__}: {cause}") from error
+class _Translated:
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        # Drivers let OSError, their own and internal errors through when a connection breaks.
+        if isinstance(error, Exception) and not isinstance(error, NotistoreError):
+            cause = error.orig if isinstance(error, DBAPIError) else error
+            raise StoreError(f"the database failed and nothing was changed: {type(cause).__name__}: {cause}") from error
 
 
-@contextmanager
-def committing(connection: Connection) -> Iterator[None]:
+translated: Final = _Translated()
+"""Whatever the driver raises within comes out as a StoreError."""
+
+
+def commit(connection: Connection) -> None:
     """Only a connection lost during COMMIT leaves the outcome unknown: lost earlier, the database rolls back."""
     try:
-        yield
+        connection.commit()
     except Exception as error:
         if isinstance(error, DBAPIError) and not error.connection_invalidated:
             # SQLite's transaction outlives a COMMIT that failed, and SQLAlchemy would pool the connection as it is.

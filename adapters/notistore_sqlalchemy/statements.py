@@ -2,6 +2,9 @@
 
 A statement that is the same object every time costs nothing to build and hits SQLAlchemy's cache of compiled SQL.
 Bound names never equal a column's: SQLAlchemy would take those for values to set.
+
+Values go to the driver and come from it as they are: notistore.columns turns them, for all SQL adapters alike. So the
+table here is always `untyped(table)`, and the dialect "postgresql", "mysql" or "sqlite".
 """
 
 from __future__ import annotations
@@ -12,10 +15,12 @@ from typing import Any
 
 from sqlalchemy import (
     BindParameter,
+    Column,
     ColumnElement,
     Delete,
     Insert,
     Integer,
+    MetaData,
     Select,
     String,
     Table,
@@ -32,19 +37,26 @@ from sqlalchemy import (
 )
 from sqlalchemy import insert as generic_insert
 from sqlalchemy.dialects import mysql, postgresql, sqlite
+from sqlalchemy.types import NullType
 
 from notistore.columns import COLUMNS, REPLACED
 
-from .schema import MYSQL, Json
+from .schema import Json
 
 _Where = Sequence[ColumnElement[bool]]
+
+
+@lru_cache
+def untyped(table: Table) -> Table:
+    """The same table, with columns of no type: nothing converts or casts what goes through them."""
+    return Table(table.name, MetaData(), *(Column(name, NullType) for name in COLUMNS), schema=table.schema)
 
 
 @lru_cache
 def insert(table: Table, dialect: str) -> Insert:
     """Rows whose id is taken are skipped, and the ids that were not come back: an error would spoil a transaction of
     the host's. MySQL cannot, but survives the error."""
-    if dialect in MYSQL:
+    if dialect == "mysql":
         return mysql.insert(table)
     build = postgresql.insert if dialect == "postgresql" else sqlite.insert
     return build(table).on_conflict_do_nothing(index_elements=[table.c.id]).returning(table.c.id)
@@ -63,7 +75,7 @@ def taken(table: Table) -> Select[Any]:
 @lru_cache
 def upsert(table: Table, dialect: str, *, renotify: bool, returning: bool) -> Insert:
     fresh: dict[str, Any] = {"version": table.c.version + 1} | ({"read_at": null()} if renotify else {})
-    if dialect in MYSQL:
+    if dialect == "mysql":
         into = mysql.insert(table)
         statement: Insert = into.on_duplicate_key_update({name: into.inserted[name] for name in REPLACED} | fresh)
     else:
@@ -115,7 +127,7 @@ def unread_counts(table: Table, dialect: str, *, types: bool, capped: bool) -> S
     where: list[ColumnElement[bool]] = [table.c.read_at.is_(None)]
     if types:
         where.append(table.c.type.in_(_names("types")))
-    if dialect in MYSQL:  # MariaDB's derived tables cannot refer to an outer query; its row comparisons use the index
+    if dialect == "mysql":  # MariaDB's derived tables cannot refer to an outer query; its row comparisons use the index
         where.append(tuple_(*theirs).in_(bindparam("inboxes", expanding=True)))
         return select(*theirs, func.count()).where(*where).group_by(*theirs)
     inboxes: BindParameter[Any] = bindparam("inboxes", type_=Json)
@@ -207,7 +219,6 @@ def _inbox(table: Table) -> list[ColumnElement[bool]]:
 
 
 def _names(name: str) -> BindParameter[Any]:
-    """A list of names. Plain strings to SQLAlchemy: it would work the column's own type out anew in every call."""
     return bindparam(name, expanding=True, type_=String())
 
 

@@ -23,7 +23,7 @@ from notistore.errors import InvalidArgument, StoreError
 
 from .calls import Calls, Place
 from .commits import after_commit
-from .errors import committing, is_transient, translated
+from .errors import commit, is_transient, translated
 from .schema import create_schema, notifications_table
 
 __all__ = ["SQLAlchemyStore", "SyncSQLAlchemyStore"]
@@ -34,17 +34,23 @@ T = TypeVar("T")
 _BATCH: Final = 1000
 
 
-def _blocking(call: Callable[Concatenate[Calls, P], T]) -> Callable[Concatenate[_Blocking, P], T]:
+def _blocking(
+    call: Callable[Concatenate[Calls, P], T], *, changes: bool = True
+) -> Callable[Concatenate[_Blocking, P], T]:
+    """The call as a store's method. One that `changes` nothing needs no COMMIT."""
+
     def method(self: _Blocking, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return self._run(lambda calls: call(calls, *args, **kwargs))
+        return self._run(lambda calls: call(calls, *args, **kwargs), changes)
 
     functools.update_wrapper(method, call)
     return method
 
 
-def _awaited(call: Callable[Concatenate[Calls, P], T]) -> Callable[Concatenate[_Awaited, P], Coroutine[Any, Any, T]]:
+def _awaited(
+    call: Callable[Concatenate[Calls, P], T], *, changes: bool = True
+) -> Callable[Concatenate[_Awaited, P], Coroutine[Any, Any, T]]:
     async def method(self: _Awaited, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return await self._run(lambda calls: call(calls, *args, **kwargs))
+        return await self._run(lambda calls: call(calls, *args, **kwargs), changes)
 
     functools.update_wrapper(method, call)
     return method
@@ -52,16 +58,16 @@ def _awaited(call: Callable[Concatenate[Calls, P], T]) -> Callable[Concatenate[_
 
 class _Blocking(ABC):
     @abstractmethod
-    def _run(self, work: Callable[[Calls], T]) -> T: ...
+    def _run(self, work: Callable[[Calls], T], changes: bool = True) -> T: ...
 
     insert = _blocking(Calls.insert)
     insert_many = _blocking(Calls.insert_many)
     upsert = _blocking(Calls.upsert)
-    get = _blocking(Calls.get)
-    page = _blocking(Calls.page)
-    count = _blocking(Calls.count)
-    unread_count = _blocking(Calls.unread_count)
-    unread_counts = _blocking(Calls.unread_counts)
+    get = _blocking(Calls.get, changes=False)
+    page = _blocking(Calls.page, changes=False)
+    count = _blocking(Calls.count, changes=False)
+    unread_count = _blocking(Calls.unread_count, changes=False)
+    unread_counts = _blocking(Calls.unread_counts, changes=False)
     mark_read = _blocking(Calls.mark_read)
     mark_unread = _blocking(Calls.mark_unread)
     mark_all_read = _blocking(Calls.mark_all_read)
@@ -72,16 +78,16 @@ class _Blocking(ABC):
 
 class _Awaited(ABC):
     @abstractmethod
-    async def _run(self, work: Callable[[Calls], T]) -> T: ...
+    async def _run(self, work: Callable[[Calls], T], changes: bool = True) -> T: ...
 
     insert = _awaited(Calls.insert)
     insert_many = _awaited(Calls.insert_many)
     upsert = _awaited(Calls.upsert)
-    get = _awaited(Calls.get)
-    page = _awaited(Calls.page)
-    count = _awaited(Calls.count)
-    unread_count = _awaited(Calls.unread_count)
-    unread_counts = _awaited(Calls.unread_counts)
+    get = _awaited(Calls.get, changes=False)
+    page = _awaited(Calls.page, changes=False)
+    count = _awaited(Calls.count, changes=False)
+    unread_count = _awaited(Calls.unread_count, changes=False)
+    unread_counts = _awaited(Calls.unread_counts, changes=False)
     mark_read = _awaited(Calls.mark_read)
     mark_unread = _awaited(Calls.mark_unread)
     mark_all_read = _awaited(Calls.mark_all_read)
@@ -119,7 +125,7 @@ class SyncSQLAlchemyStore(_Blocking):
 
     def create_schema(self) -> None:
         """Create the table and indexes that are missing; StoreError when a table of that name has other columns."""
-        self._run(lambda calls: create_schema(calls.connection, calls.table))
+        self._run(lambda calls: create_schema(calls.connection, self.table))
 
     def bind(self, session: object) -> BoundSyncSQLAlchemyStore:
         """A store inside the transaction of `session`, a Session or a Connection: it joins, and never commits."""
@@ -128,19 +134,17 @@ class SyncSQLAlchemyStore(_Blocking):
             raise InvalidArgument("session", f"expected a Session or a Connection, got {host!r}")
         return BoundSyncSQLAlchemyStore(host, self.table)
 
-    def _run(self, work: Callable[[Calls], T]) -> T:
-        for pause in pauses():
+    def _run(self, work: Callable[[Calls], T], changes: bool = True) -> T:
+        waits = None
+        while True:
             try:
-                return self._try(work)
+                with translated, self._engine.connect() as connection:
+                    return _perform(connection, self.table, work, changes)
             except StoreError as error:
-                if not is_transient(error):
+                waits = waits or pauses()
+                if not is_transient(error) or (pause := next(waits, None)) is None:
                     raise
             time.sleep(pause)
-        return self._try(work)
-
-    def _try(self, work: Callable[[Calls], T]) -> T:
-        with translated(), self._engine.connect() as connection:
-            return _perform(connection, self.table, work)
 
 
 class SQLAlchemyStore(_Awaited):
@@ -174,7 +178,7 @@ class SQLAlchemyStore(_Awaited):
 
     async def create_schema(self) -> None:
         """Create the table and indexes that are missing; StoreError when a table of that name has other columns."""
-        await self._run(lambda calls: create_schema(calls.connection, calls.table))
+        await self._run(lambda calls: create_schema(calls.connection, self.table))
 
     def bind(self, session: object) -> BoundSQLAlchemyStore:
         """A store inside the transaction of an AsyncSession or AsyncConnection: it joins, and never commits."""
@@ -187,25 +191,22 @@ class SQLAlchemyStore(_Awaited):
             )
         return BoundSQLAlchemyStore(host, self.table)
 
-    async def _run(self, work: Callable[[Calls], T]) -> T:
-        for pause in pauses():
+    async def _run(self, work: Callable[[Calls], T], changes: bool = True) -> T:
+        waits = None
+        while True:
             try:
-                return await self._try(work)
+                with translated:
+                    async with self._engine.connect() as connection:
+                        return await connection.run_sync(_perform, self.table, work, changes)
             except StoreError as error:
-                if not is_transient(error):
+                waits = waits or pauses()
+                if not is_transient(error) or (pause := next(waits, None)) is None:
                     raise
+            except asyncio.CancelledError as cancelled:
+                # A closed sqlite3 connection keeps its locks until its cursors are gone, and frames hold on to them.
+                traceback.clear_frames(cancelled.__traceback__)
+                raise
             await asyncio.sleep(pause)
-        return await self._try(work)
-
-    async def _try(self, work: Callable[[Calls], T]) -> T:
-        try:
-            with translated():
-                async with self._engine.connect() as connection:
-                    return await connection.run_sync(_perform, self.table, work)
-        except asyncio.CancelledError as cancelled:
-            # A closed sqlite3 connection keeps its locks until its cursors are gone, and the frames hold on to them.
-            traceback.clear_frames(cancelled.__traceback__)
-            raise
 
 
 class BoundSyncSQLAlchemyStore(_Blocking):
@@ -219,8 +220,8 @@ class BoundSyncSQLAlchemyStore(_Blocking):
         """Call `callback` once the outermost transaction has committed; Unsupported for a two-phase one."""
         after_commit(_connection(self._host, self._table), callback)
 
-    def _run(self, work: Callable[[Calls], T]) -> T:
-        with translated():
+    def _run(self, work: Callable[[Calls], T], changes: bool = True) -> T:
+        with translated:
             return work(Calls(_connection(self._host, self._table), self._table))
 
 
@@ -242,21 +243,21 @@ class BoundSQLAlchemyStore(_Awaited):
             raise StoreError("there is no transaction to wait for yet: call after_commit() after what it is to follow")
         after_commit(self._joined, callback)
 
-    async def _run(self, work: Callable[[Calls], T]) -> T:
+    async def _run(self, work: Callable[[Calls], T], changes: bool = True) -> T:
         if isinstance(self._host, AsyncSession):
             return await self._host.run_sync(self._join, work)
         return await self._host.run_sync(self._join, work)
 
     def _join(self, host: Session | Connection, work: Callable[[Calls], T]) -> T:
-        with translated():
+        with translated:
             self._joined = _connection(host, self._table)
             return work(Calls(self._joined, self._table))
 
 
-def _perform(connection: Connection, table: Table, work: Callable[[Calls], T]) -> T:
+def _perform(connection: Connection, table: Table, work: Callable[[Calls], T], changes: bool) -> T:
     result = work(Calls(connection, table))
-    with committing(connection):
-        connection.commit()
+    if changes:
+        commit(connection)
     return result
 
 
