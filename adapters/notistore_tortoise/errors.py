@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Final, TypeVar
+from typing import Final, TypeVar, TypeVarTuple
 
 from tortoise.backends.base.client import BaseDBAsyncClient, TransactionalDBClient
-from tortoise.backends.sqlite.client import SqliteClient
 from tortoise.exceptions import DBConnectionError
 
 from notistore.conflicts import error_code, is_transient, pauses
@@ -16,6 +15,7 @@ from notistore.errors import NotistoreError, OutcomeUnknown, StoreError
 __all__ = ["cause_of", "run"]
 
 T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 _LOST: Final = frozenset(
     {
@@ -27,44 +27,42 @@ _LOST: Final = frozenset(
 )
 
 
-async def run(client: BaseDBAsyncClient, call: Callable[[], Awaitable[T]], *, writes: bool) -> T:
+async def run(client: BaseDBAsyncClient, call: Callable[[*Ts], Awaitable[T]], *args: *Ts, writes: bool) -> T:
     """Make one call of the contract, and tell its errors as the contract does.
 
     Inside a transaction it only joins. Outside one it is repeated when another transaction was in its way.
     """
-    joined = isinstance(client, TransactionalDBClient)
-    for pause in () if joined else pauses():
+    waits = None
+    while True:
         try:
-            return await _try(client, call, unknown_when_lost=writes)
-        except StoreError as error:
-            if not is_transient(error.__cause__):
-                raise
-        await asyncio.sleep(pause)
-    return await _try(client, call, unknown_when_lost=writes and not joined)
+            if client.capabilities.dialect == "sqlite" and client._connection is None:
+                await _open(client)
+            return await call(*args)
+        except NotistoreError:
+            raise
+        except Exception as error:  # Tortoise lets most of its drivers' errors through as they are
+            cause, joined = cause_of(error), isinstance(client, TransactionalDBClient)
+            waits = waits or pauses()
+            wait = next(waits, None) if is_transient(cause) and not joined else None
+            if wait is None:
+                raise _told(cause, unknown_when_lost=writes and not joined) from cause
+        await asyncio.sleep(wait)
 
 
-async def _try(client: BaseDBAsyncClient, call: Callable[[], Awaitable[T]], *, unknown_when_lost: bool) -> T:
-    try:
-        await _open(client)
-        return await call()
-    except NotistoreError:
-        raise
-    except Exception as error:  # Tortoise lets most of its drivers' errors through as they are
-        cause = cause_of(error)
-        shown = f"{type(cause).__name__}: {cause}"
-        if unknown_when_lost and _is_lost(cause):
-            raise OutcomeUnknown(
-                f"the connection was lost during a call ({shown}): what was asked happened wholly or not at all. "
-                "Marks, deletes and keyed sends may be repeated safely"
-            ) from cause
-        raise StoreError(f"the database failed and nothing was changed: {shown}") from cause
+def _told(cause: BaseException, *, unknown_when_lost: bool) -> StoreError:
+    shown = f"{type(cause).__name__}: {cause}"
+    if unknown_when_lost and _is_lost(cause):
+        return OutcomeUnknown(
+            f"the connection was lost during a call ({shown}): what was asked happened wholly or not at all. "
+            "Marks, deletes and keyed sends may be repeated safely"
+        )
+    return StoreError(f"the database failed and nothing was changed: {shown}")
 
 
 async def _open(client: BaseDBAsyncClient) -> None:
     """Open a SQLite file before Tortoise does: when that fails, or is cancelled, Tortoise never releases its lock."""
-    if isinstance(client, SqliteClient) and client._connection is None:
-        async with client._lock:
-            await client.create_connection(with_db=True)
+    async with client._lock:  # type: ignore[attr-defined]
+        await client.create_connection(with_db=True)
 
 
 def cause_of(error: BaseException) -> BaseException:

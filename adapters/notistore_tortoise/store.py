@@ -7,12 +7,12 @@ is made in, bound or not, and is a transaction of its own outside one.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Concatenate, Final, ParamSpec
 
 from tortoise.backends.base.client import BaseDBAsyncClient, TransactionalDBClient
-from tortoise.connection import get_connection
+from tortoise.context import require_context
 from tortoise.exceptions import ConfigurationError
 
 from notistore.columns import driver_values, from_values
@@ -23,7 +23,7 @@ from notistore.model import Cursor, Notification, Recipient
 from .commits import after_commit, outermost
 from .errors import run
 from .schema import create_schema
-from .statements import Statement
+from .statements import Statement, Statements, statements_for
 
 __all__ = ["BoundTortoiseStore", "TortoiseStore"]
 
@@ -38,7 +38,7 @@ class _Calls(ABC):
 
     async def insert(self, notification: Notification) -> None:
         try:
-            stored = await self._returned(Statement.insert, notification)
+            stored = await self._returned(Statements.insert, notification)
         except StoreError as error:
             if taken_id(error.__cause__) != notification.id:
                 raise
@@ -58,24 +58,24 @@ class _Calls(ABC):
         rows = [new[id] for id in sorted(new)]
         client = self._client()
         try:
-            await run(client, lambda: _insert_many(client, rows), writes=True)
+            await run(client, _insert_many, client, rows, writes=True)
         except StoreError as error:
             cause = error.__cause__
             taken = taken_id(cause)
             if taken is None and type(cause).__name__ == "IntegrityError":
-                found = await self._returned(Statement.taken, list(new))
+                found = await self._selected(Statements.taken, list(new))
                 taken = found[0]["id"] if found else None
             if taken not in new:
                 raise
             raise DuplicateNotification(taken) from cause
 
     async def upsert(self, notification: Notification, *, renotify: bool = True) -> Notification:
-        [row] = await self._returned(Statement.upsert, notification, renotify=renotify)
-        return from_values(row.values())
+        [row] = await self._returned(Statements.upsert, notification, renotify=renotify)
+        return from_values(row.values(), notification.recipient)
 
     async def get(self, recipient: Recipient, id: str) -> Notification | None:
-        rows = await self._returned(Statement.get, recipient, id)
-        return from_values(rows[0].values()) if rows else None
+        rows = await self._selected(Statements.get, recipient, id)
+        return from_values(_plain(rows[0]), recipient) if rows else None
 
     async def page(
         self,
@@ -87,8 +87,8 @@ class _Calls(ABC):
         offset: int = 0,
         limit: int = 50,
     ) -> Sequence[Notification]:
-        rows = await self._returned(
-            Statement.page,
+        rows = await self._selected(
+            Statements.page,
             recipient,
             unread_only=unread_only,
             types=types,
@@ -96,16 +96,18 @@ class _Calls(ABC):
             offset=offset,
             limit=limit,
         )
-        return [from_values(row.values()) for row in rows]
+        return [from_values(_plain(row), recipient) for row in rows]
 
     async def count(self, recipient: Recipient, *, types: Sequence[str] | None = None) -> int:
-        [row] = await self._returned(Statement.count, recipient, types=types, unread=False)
+        [row] = await self._selected(Statements.count, recipient, types, unread=False)
         return int(row["found"])
 
     async def unread_count(
         self, recipient: Recipient, *, types: Sequence[str] | None = None, at_most: int | None = None
     ) -> int:
-        [row] = await self._returned(Statement.count, recipient, types=types, unread=True, at_most=at_most)
+        client = self._client()
+        statement = statements_for(type(client)).count(recipient, types, at_most, unread=True)
+        _, [row] = await run(client, client.execute_query, *statement, writes=False)
         return int(row["found"])
 
     async def unread_counts(
@@ -114,16 +116,16 @@ class _Calls(ABC):
         counts = dict.fromkeys(recipients, 0)
         if not counts:
             return counts
-        for row in await self._returned(Statement.unread_counts, list(counts), types=types, at_most=at_most):
+        for row in await self._selected(Statements.unread_counts, list(counts), types=types, at_most=at_most):
             recipient = Recipient(row["recipient_id"], row["recipient_type"], row["tenant"] or None)
             counts[recipient] = row["found"] if at_most is None else min(row["found"], at_most)
         return counts
 
     async def mark_read(self, recipient: Recipient, *ids: str, at: datetime) -> int:
-        return await self._changed(Statement.mark_read, recipient, ids, at) if ids else 0
+        return await self._changed(Statements.mark_read, recipient, ids, at) if ids else 0
 
     async def mark_unread(self, recipient: Recipient, *ids: str) -> int:
-        return await self._changed(Statement.mark_unread, recipient, ids) if ids else 0
+        return await self._changed(Statements.mark_unread, recipient, ids) if ids else 0
 
     async def mark_all_read(
         self,
@@ -133,35 +135,41 @@ class _Calls(ABC):
         seen: datetime | None = None,
         at: datetime,
     ) -> int:
-        return await self._changed(Statement.mark_all_read, recipient, types=types, seen=seen, at=at)
+        return await self._changed(Statements.mark_all_read, recipient, types=types, seen=seen, at=at)
 
     async def delete(self, recipient: Recipient, *ids: str) -> int:
-        return await self._changed(Statement.delete, recipient, ids) if ids else 0
+        return await self._changed(Statements.delete, recipient, ids) if ids else 0
 
     async def erase(self, recipient: Recipient) -> int:
-        return await self._changed(Statement.erase, recipient)
+        return await self._changed(Statements.erase, recipient)
 
     async def erase_tenant(self, tenant: str) -> int:
         # '' stands for no tenant in the table, but is no tenant's name
-        return await self._changed(Statement.erase_tenant, tenant) if tenant else 0
+        return await self._changed(Statements.erase_tenant, tenant) if tenant else 0
+
+    async def _selected(
+        self, write: Callable[Concatenate[Statements, P], Statement], *args: P.args, **options: P.kwargs
+    ) -> Sequence[Any]:
+        """Rows as the driver has them, with the columns' values by name; `_plain` gives the values."""
+        client = self._client()
+        text, values = write(statements_for(type(client)), *args, **options)
+        _, rows = await run(client, client.execute_query, text, values, writes=False)
+        return rows
 
     async def _returned(
-        self, write: Callable[Concatenate[Statement, P], str], *args: P.args, **options: P.kwargs
+        self, write: Callable[Concatenate[Statements, P], Statement], *args: P.args, **options: P.kwargs
     ) -> list[dict[str, Any]]:
         client = self._client()
-        statement = Statement(client)
-        text = write(statement, *args, **options)
-        writes = not text.startswith("SELECT")
+        text, values = write(statements_for(type(client)), *args, **options)
         # Not execute_query: over asyncpg it drops the rows that an INSERT returns.
-        return await run(client, lambda: client.execute_query_dict(text, statement.values), writes=writes)
+        return await run(client, client.execute_query_dict, text, values, writes=True)
 
     async def _changed(
-        self, write: Callable[Concatenate[Statement, P], str], *args: P.args, **options: P.kwargs
+        self, write: Callable[Concatenate[Statements, P], Statement], *args: P.args, **options: P.kwargs
     ) -> int:
         client = self._client()
-        statement = Statement(client)
-        text = write(statement, *args, **options)
-        changed, _ = await run(client, lambda: client.execute_query(text, statement.values), writes=True)
+        text, values = write(statements_for(type(client)), *args, **options)
+        changed, _ = await run(client, client.execute_query, text, values, writes=True)
         return changed
 
 
@@ -185,7 +193,7 @@ class TortoiseStore(_Calls):
         """As the contract says. Each batch is a transaction: after an error those before it stay done."""
         pruned = 0
         while (batch := _BATCH if limit is None else min(_BATCH, limit - pruned)) > 0:
-            removed = await self._changed(Statement.prune, older_than=older_than, only_read=only_read, at_most=batch)
+            removed = await self._changed(Statements.prune, older_than=older_than, only_read=only_read, at_most=batch)
             pruned += removed
             if removed < batch:
                 break
@@ -197,7 +205,7 @@ class TortoiseStore(_Calls):
         client = self._client()
         if isinstance(client, TransactionalDBClient):
             raise StoreError("create_schema() was called inside a transaction; call it outside of in_transaction()")
-        await run(client, lambda: create_schema(client), writes=False)
+        await run(client, create_schema, client, writes=False)
 
     def bind(self, session: object = None) -> BoundTortoiseStore:
         """A store inside a transaction of the host's: it joins, and never commits.
@@ -242,7 +250,7 @@ class BoundTortoiseStore(_Calls):
 def _ambient(name: str) -> BaseDBAsyncClient:
     """The connection of that name, or the transaction this task is in."""
     try:
-        client = get_connection(name)
+        client = require_context().connections.get(name)
     except (RuntimeError, ConfigurationError) as error:
         raise StoreError(
             f"Tortoise has no connection {name!r} in this task: {error}. Call Tortoise.init() first, with "
@@ -264,9 +272,22 @@ async def _insert_many(client: BaseDBAsyncClient, rows: Sequence[Notification]) 
 
 
 async def _insert_rows(client: BaseDBAsyncClient, rows: Sequence[Notification]) -> None:
-    if client.capabilities.dialect != "mysql":
-        statement = Statement(client)
-        await client.execute_query(statement.insert_many(rows), statement.values)
-    else:  # in packets that are not too big for it
-        text = Statement(client).insert_many(rows[:1])
-        await client.execute_many(text, [driver_values(row, "mysql") for row in rows])
+    """As one statement, or by the driver's own executemany where that is one transaction, even when it is cancelled."""
+    statements = statements_for(type(client))
+    if statements.dialect == "sqlite":
+        await client.execute_query(*statements.insert_listed(rows))
+        return
+    values = (driver_values(row, statements.dialect) for row in rows)
+    if statements.dialect == "mysql":  # in packets that are not too big for it
+        await client.execute_many(statements.insert_row, list(values))
+        return
+    async with client.acquire_connection() as connection:
+        if hasattr(connection, "executemany"):  # asyncpg's
+            await connection.executemany(statements.insert_row, values)
+        else:
+            async with connection.transaction(), connection.cursor() as cursor:
+                await cursor.executemany(statements.insert_row, values)
+
+
+def _plain(row: Any) -> Iterable[Any]:
+    return row.values() if isinstance(row, dict) else row

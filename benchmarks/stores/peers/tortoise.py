@@ -26,12 +26,7 @@ class Peer:
         self.upsert_row = write(rows.UPSERT)
         self.count_unread = write(rows.UNREAD_COUNT.replace("count(*)", "count(*) AS found"))
         self.select_page = write(rows.PAGE)
-        theirs = f"{rows.INBOX} AND read_at IS NULL AND id"
-        if sqlite:
-            self.mark = f"UPDATE {rows.TABLE} SET read_at = ? WHERE {theirs} IN (?)"
-        else:
-            locked = f"SELECT id FROM {rows.TABLE} WHERE {theirs} = ANY(?::text[]) ORDER BY id FOR UPDATE"
-            self.mark = write(f"UPDATE {rows.TABLE} SET read_at = ? WHERE id = ANY(ARRAY({locked}))")
+        self.mark = write(f"UPDATE {rows.TABLE} SET read_at = ? WHERE {rows.INBOX} AND read_at IS NULL AND id = ?")
         self.values = rows.to_sqlite if sqlite else rows.to_postgres
         self.row = rows.from_sqlite if sqlite else rows.from_postgres
 
@@ -51,7 +46,7 @@ class Peer:
         return [self.row(each.values()) for each in found]
 
     async def mark_read(self, recipient: Recipient, id: str, at: datetime) -> int:
-        values = [rows.millis(at), *inbox_of(recipient), id] if self.sqlite else [at, *inbox_of(recipient), [id]]
+        values = [rows.millis(at) if self.sqlite else at, *inbox_of(recipient), id]
         marked, _ = await get_connection("default").execute_query(self.mark, values)
         return marked
 
