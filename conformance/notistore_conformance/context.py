@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import secrets
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, Protocol, TypeVar
@@ -202,7 +203,7 @@ class Context:
             if isinstance(error, Unsupported):
                 raise error
         if errors:
-            got = f"{len(errors)} of {len(answers)} raised, the first {errors[0]!r}"
+            got = f"{len(errors)} of {len(answers)} raised, the first {self.log.show(errors[0])}"
             raise Broken(self.explain([clause], "no error from any of the calls made at once", got)) from errors[0]
         return [answer for answer in answers if not isinstance(answer, BaseException)]
 
@@ -267,8 +268,31 @@ class Context:
         self, clauses: Sequence[str], expected: str, got: str, what: str = "", *, done: Sequence[str] = ()
     ) -> str:
         """What was done (by default the calls in the log), what is promised, what came back."""
+        calls = self.log.calls
+        what = what or (f"from {calls[-1].name}" if calls else "")
         lines = [f"{self.check.id}: {self.check.title}"]
         lines += ["done:", *(f"    {line}" for line in done or self.log.lines() or ["(no call yet)"])]
         lines += ["promised:", *(f"    [{clause}] {CLAUSES.get(clause, '')}" for clause in clauses)]
         lines += [f"expected{' (' + what + ')' if what else ''}:", f"    {expected}", "came back:", f"    {got}"]
+        lines += ["look at:", *(f"    {place}" for place in self._places(clauses))]
         return "\n".join(lines)
+
+    def _places(self, clauses: Sequence[str]) -> Iterator[str]:
+        """Where the store's methods are that the promise and the last call are about, and where the check is."""
+        names = [clause.partition(".")[0].replace("-", "_") for clause in clauses]
+        names += [call.name for call in self.log.calls[-1:]]
+        store = self.subject.plain
+        for name in dict.fromkeys(names):
+            if callable(getattr(store, name, None)):
+                yield f"{type(store).__name__}.{name}{_source(getattr(store, name))}"
+        yield f"the check itself, {self.check.body.__name__}{_source(self.check.body)}"
+
+
+def _source(function: object) -> str:
+    """Where a function is written, as `, file:line`; empty where that is not known."""
+    try:
+        written = inspect.unwrap(function)  # type: ignore[arg-type]
+        file, line = inspect.getsourcefile(written), inspect.getsourcelines(written)[1]
+    except (TypeError, OSError, ValueError):
+        return ""
+    return f", {file}:{line}"

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import groupby
 from typing import Any, Final
 
 from notistore.ids import is_id
@@ -12,20 +15,25 @@ from notistore.model import Actor, Cursor, Notification, Recipient
 
 __all__ = ["Call", "Log", "Recorded"]
 
-_LINES: Final = 14
+_LINES: Final = 16
+_ALIKE: Final = 5  # calls in a row that are answered alike, of which some are left out
 _WIDTH: Final = 160
+_REASON: Final = 80
 _PENDING: Final = object()
+_ID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 @dataclass(slots=True)
 class Call:
-    """One call, and what it answered or raised."""
+    """One call, what it answered or raised, and when, in seconds of `time.monotonic`."""
 
     who: str
     name: str
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     answer: Any = _PENDING
+    began: float = field(default_factory=time.monotonic)
+    ended: float = float("inf")
 
 
 @dataclass(slots=True)
@@ -36,10 +44,25 @@ class Log:
     _names: dict[str, str] = field(default_factory=dict)
 
     def lines(self) -> list[str]:
-        """One line per call, the latest ones; rendered only when a check has failed."""
-        told = [self._tell(call) for call in self.calls]
+        """One line per call, the latest ones; rendered only when a check has failed.
+
+        Calls that went on at once have the times at which they began and ended before them.
+        """
+        told: list[str] = []
+        if self.calls:
+            zero, at_once = self.calls[0].began, _overlapping(self.calls)
+            lines = [(call, self._tell(call), self._answered(call)) for call in self.calls]
+            for (who, name, answer), group in groupby(lines, lambda line: (line[0].who, line[0].name, line[2])):
+                alike = [
+                    f"{_span(call, zero) if id(call) in at_once else ''}{line} {answered}"
+                    for call, line, answered in group
+                ]
+                left_out = len(alike) - _ALIKE + 1
+                if left_out > 1:
+                    alike[_ALIKE - 2 : -1] = [f"({left_out} more of {who}{name} {answer})"]
+                told += alike
         if len(told) > _LINES:
-            told = [f"({len(told) - _LINES} earlier calls)", *told[-_LINES:]]
+            told = [f"({len(told) - _LINES} earlier lines)", *told[-_LINES:]]
         return told
 
     def show(self, value: object) -> str:
@@ -50,14 +73,15 @@ class Log:
     def _tell(self, call: Call) -> str:
         args = [self._show(arg) for arg in call.args]
         args += [f"{name}={self._show(value)}" for name, value in call.kwargs.items()]
+        return self._cut(f"{call.who}{call.name}({', '.join(args)})")
+
+    def _answered(self, call: Call) -> str:
         answer = call.answer
         if answer is _PENDING:
-            told = "was not answered"
-        elif isinstance(answer, BaseException):
-            told = f"raised {answer!r}"
-        else:
-            told = f"-> {self._show(answer)}"
-        return self._cut(f"{call.who}{call.name}({', '.join(args)})") + " " + self._cut(told)
+            return "was not answered"
+        return self._cut(
+            f"raised {self._show(answer)}" if isinstance(answer, BaseException) else f"-> {self._show(answer)}"
+        )
 
     @staticmethod
     def _cut(text: str) -> str:
@@ -77,7 +101,12 @@ class Log:
             case Cursor():
                 return f"Cursor({self._show(value.created_at)}, {self._name(value.id)})"
             case datetime():
-                return value.isoformat(timespec="microseconds" if value.microsecond % 1000 else "milliseconds")
+                shown = value.isoformat(timespec="microseconds" if value.microsecond % 1000 else "milliseconds")
+                return shown if value.tzinfo else f"{shown} (naive: no time zone)"
+            case BaseException():
+                reason = _ID.sub(lambda found: self._name(found[0]), " ".join(str(value).split()))
+                reason = reason if len(reason) <= _REASON else f"{reason[:_REASON]}..."
+                return f"{type(value).__name__}{reason and ': '}{reason}"
             case str():
                 return self._name(value) if is_id(value) else _quote(value)
             case Mapping():
@@ -114,9 +143,29 @@ class Recorded:
             except BaseException as error:
                 entry.answer = error
                 raise
+            finally:
+                entry.ended = time.monotonic()
             return entry.answer
 
         return call
+
+
+def _overlapping(calls: Sequence[Call]) -> set[int]:
+    """The calls that went on while another did, by `id`; they are in the order in which they began."""
+    found: set[int] = set()
+    latest = calls[0]
+    for call in calls[1:]:
+        if call.began < latest.ended:
+            found |= {id(latest), id(call)}
+        if call.ended > latest.ended:
+            latest = call
+    return found
+
+
+def _span(call: Call, zero: float) -> str:
+    """When a call began and ended, in milliseconds."""
+    ended = "" if call.ended == float("inf") else f"{(call.ended - zero) * 1000:.1f}"
+    return f"{(call.began - zero) * 1000:6.1f} to {ended:>6} ms  "
 
 
 def _quote(text: str) -> str:

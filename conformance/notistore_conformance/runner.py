@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 from typing import Any, Final
 
 from notistore.errors import NotistoreError, Unsupported
@@ -22,6 +24,7 @@ from .surroundings import ALONE, CROWDED, Surroundings, check_neighbours, settle
 __all__ = ["Run"]
 
 _CLEARING: Final = 5.0
+_FRAMES: Final = 5
 _PAGE: Final = 1000
 
 
@@ -90,23 +93,44 @@ class Run(Stage[Subject]):
         except Unsupported as error:
             return (Outcome.MISSING if check.part is None else Outcome.UNSUPPORTED), f"not offered: {error}"
         except Broken as broken:
-            return Outcome.FAILED, _placed(str(broken), where)
+            return Outcome.FAILED, str(broken) + _beside(context, neighbours, str(broken))
         except TimeoutError:
             text = context.explain(check.clauses, f"an end within {check.seconds:.0f} s", "it was still going on")
-            return Outcome.FAILED, _placed(text, where)
+            return Outcome.FAILED, text + _beside(context, neighbours, text)
         except Exception as error:
-            wrapped = (
-                "" if isinstance(error, NotistoreError) else " (which is no StoreError either, see [calls.errors])"
-            )
-            text = context.explain(check.clauses, "no error", f"{type(error).__name__}: {error}{wrapped}")
-            return Outcome.FAILED, _placed(f"{text}\n{''.join(traceback.format_exception(error))}", where)
+            text = _raised(context, error)
+            return Outcome.FAILED, text + _beside(context, neighbours, text)
         finally:
             await _clear(context, neighbours)
         return Outcome.PASSED, ""
 
 
-def _placed(message: str, where: Surroundings) -> str:
-    return message if where is ALONE else f"{message}\nrun {where.name}"
+def _raised(context: Context, error: Exception) -> str:
+    """What a check that an error ended says: the error, and where it comes from outside the kit."""
+    wrapped = "" if isinstance(error, NotistoreError) else " (which is no StoreError either, see [calls.errors])"
+    text = context.explain(context.check.clauses, "no error", f"{type(error).__name__}: {error}{wrapped}")
+    ours = str(Path(__file__).parent)
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(ours)]
+    if error.__cause__ is not None:
+        text += f"\nfrom:\n    {type(error.__cause__).__name__}: {error.__cause__}"
+    raised = [f"    {frame.filename}:{frame.lineno} in {frame.name}: {frame.line}" for frame in frames[-_FRAMES:]]
+    return "\n".join([text, "raised at:", *raised]) if raised else text
+
+
+def _beside(context: Context, neighbours: Sequence[Notification], message: str) -> str:
+    """What to think of where a check passed alone and failed beside neighbours."""
+    if not neighbours:
+        return ""
+    told = {context.log.show(row.id): context.log.show(row.recipient) for row in neighbours}
+    spoken_of = [f"    {id} is of {whose}" for id, whose in told.items() if re.search(rf"{id}\b", message)]
+    return "\n".join(
+        [
+            "\nbeside neighbours:",
+            "    Alone this passed. It failed inside a tenant, beside rows of others whose names are nearly the same.",
+            "    Does every query compare id, type and tenant of the recipient, and exactly?",
+            *sorted(spoken_of),
+        ]
+    )
 
 
 async def _clear(context: Context, neighbours: Sequence[Notification]) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 from notistore.ids import new_id
 from notistore.model import Recipient
 
-__all__ = ["Subject", "entered", "opened"]
+__all__ = ["Subject", "distribution_of", "entered", "opened"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +52,12 @@ class Subject:
     @property
     def distribution(self) -> str | None:
         """What installed the store, with its version, or None where that is not known."""
-        kind = type(self.store._store if isinstance(self.store, _Threaded) else self.store)
-        package = kind.__module__.partition(".")[0]
-        for entry in metadata.entry_points(group="notistore.stores"):  # of editable installs too
-            if entry.module.partition(".")[0] == package and entry.dist is not None:
-                return f"{entry.dist.name} {entry.dist.version}"
-        found = metadata.packages_distributions().get(package)
-        return f"{found[0]} {metadata.version(found[0])}" if found else None
+        return distribution_of(self.plain)
+
+    @property
+    def plain(self) -> Any:
+        """The store as it was handed over."""
+        return self.store._store if isinstance(self.store, _Threaded) else self.store
 
     def bind(self, session: object) -> Any:
         """The store inside a transaction of the host, with an asynchronous face."""
@@ -124,6 +123,16 @@ def _is_async(store: Any) -> bool:
     if inspect.iscoroutine(answer):
         answer.close()
     return inspect.isawaitable(answer)
+
+
+def distribution_of(thing: object) -> str | None:
+    """What installed this object's class, with its version, or None where that is not known."""
+    package = type(thing).__module__.partition(".")[0]
+    for entry in metadata.entry_points(group="notistore.stores"):  # of editable installs too
+        if entry.module.partition(".")[0] == package and entry.dist is not None:
+            return f"{entry.dist.name} {entry.dist.version}"
+    found = metadata.packages_distributions().get(package)
+    return f"{found[0]} {metadata.version(found[0])}" if found else None
 
 
 class _Threaded:

@@ -35,6 +35,7 @@ def look_alikes(name: str) -> list[str]:
     """Other names that a careless comparison takes for this one, the likeliest first."""
     decomposed = unicodedata.normalize("NFD", name)
     candidates = [
+        _swap_ascii(name),  # as much as SQLite's NOCASE folds
         name.swapcase(),
         name + " ",
         name[:-1],
@@ -47,12 +48,16 @@ def look_alikes(name: str) -> list[str]:
     return [other for other in dict.fromkeys(candidates) if other != name]
 
 
+def _swap_ascii(name: str) -> str:
+    return "".join(c.swapcase() if c.isascii() else c for c in name)
+
+
 async def settle_neighbours(context: Context) -> Sequence[Notification]:
     """Give each look-alike of the check's first recipient a row, and return these rows."""
     first = context.recipient()
     context.recipients.clear()  # so that the check's first recipient is this one
-    others = [replace(first, id=id) for id in look_alikes(first.id)[:4]]
-    others += [replace(first, tenant=None), replace(first, tenant=(first.tenant or "").swapcase())]
+    others = [replace(first, id=id) for id in look_alikes(first.id)[:5]]
+    others += [replace(first, tenant=None), replace(first, tenant=_swap_ascii(first.tenant or ""))]
     others += [replace(first, type="User")]
     rows = [context.row(other) for other in others]
     for row in rows:

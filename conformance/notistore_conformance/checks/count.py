@@ -31,6 +31,26 @@ async def unread(c: Context) -> None:
 
 
 @check(
+    "count/many",
+    "More rows than a page holds are counted, all of them",
+    "count.equals-page",
+    "unread-count.equals-page",
+    once=True,
+)
+async def many(c: Context) -> None:
+    me = c.recipient()
+    bulk = c.offers("insert_many")
+    rows = [c.row(me) for _ in range(1_100 if bulk else 110)]
+    if bulk:
+        await c.store.insert_many(rows)
+    else:
+        await c.together("count.equals-page", map(c.store.insert, rows))
+    c.equal("count.equals-page", await c.store.count(me), len(rows), f"count of {len(rows)} rows")
+    await c.store.mark_read(me, rows[0].id, at=c.at(1))
+    c.equal("unread-count.equals-page", await c.store.unread_count(me), len(rows) - 1, f"of {len(rows)}, one is read")
+
+
+@check(
     "count/at-most", "`at_most` is the most unread_count returns, within the types asked for", "unread-count.at-most"
 )
 async def at_most(c: Context) -> None:
