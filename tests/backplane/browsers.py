@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Final, TypeAlias
 
 import httpx
@@ -115,12 +115,12 @@ class Browser:
         self._badge = (await self._get("/notifications/unread/count"))["count"]
 
     async def _get(self, path: str) -> Any:
-        while True:  # one that fell to a server as it ended is asked again, of another
-            try:
+        while True:  # a page asks again where a server ended meanwhile, or its database did
+            with suppress(httpx.TransportError):
                 answer = await self._client.get(path, headers=self._headers, timeout=20)
-                return answer.raise_for_status().json()
-            except httpx.TransportError:
-                await asyncio.sleep(0.1)
+                if answer.status_code != 503:
+                    return answer.raise_for_status().json()
+            await asyncio.sleep(0.1)
 
 
 async def all_show(browsers: Sequence[Browser], changed: asyncio.Condition, inbox: Inbox) -> None:

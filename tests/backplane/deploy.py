@@ -34,8 +34,7 @@ class Deploy:
     async def __aenter__(self) -> Self:
         await self._stack.__aenter__()
         await self._stack.enter_async_context(self._balancer)
-        for _ in range(2):
-            server, address = await self._start()
+        for server, address in await asyncio.gather(self._start(), self._start()):
             self._servers.append(server)
             self._balancer.servers.append(address)
         return self

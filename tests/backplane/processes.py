@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from notistore import Inbox, Recipient, SseHub
+from notistore.errors import StoreError
 from notistore.sse import Event
 from notistore.sync import SyncInbox
 
@@ -132,7 +133,10 @@ async def serve(kind: str, url: str, prefix: str, database: str) -> None:
         await engine.dispose()
 
     async def send(request: Request) -> Response:
-        sent = await inbox.send(Recipient(request.path_params["id"]), "test")
+        try:
+            sent = await inbox.send(Recipient(request.path_params["id"]), "test")
+        except StoreError as error:
+            return Response(str(error), 503)
         return Response(sent.id)
 
     routes = [
