@@ -49,16 +49,6 @@ class Statements:
     def insert(self, notification: Notification) -> Statement:
         return self._insert, driver_values(notification, self.dialect)
 
-    def insert_listed(self, notifications: Sequence[Notification]) -> Statement:
-        """All of them at once, for SQLite."""
-        parts = ", ".join(f"json_extract(value, '$[{place}]')" for place in range(len(COLUMNS)))
-        rows = [driver_values(each, self.dialect) for each in notifications]
-        # Without a WHERE, what follows as ON CONFLICT would be read as the condition of a join.
-        return (
-            f"INSERT INTO {_TABLE} ({_COLUMNS}) SELECT {parts} FROM json_each(?) WHERE true",
-            [json.dumps(rows, ensure_ascii=False)],
-        )
-
     def upsert(self, notification: Notification, *, renotify: bool) -> Statement:
         values = driver_values(notification, self.dialect)
         values[_VERSION] = 1

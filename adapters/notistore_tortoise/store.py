@@ -263,30 +263,30 @@ def _ambient(name: str) -> BaseDBAsyncClient:
 
 
 async def _insert_many(client: BaseDBAsyncClient, rows: Sequence[Notification]) -> None:
-    if isinstance(client, TransactionalDBClient):
-        # An error would spoil the host's transaction on PostgreSQL, and leave half of the rows in it on MariaDB.
-        async with client._in_transaction() as savepoint:
-            await _insert_rows(savepoint, rows)
-    else:
-        await _insert_rows(client, rows)
-
-
-async def _insert_rows(client: BaseDBAsyncClient, rows: Sequence[Notification]) -> None:
-    """As one statement, or by the driver's own executemany where that is one transaction, even when it is cancelled."""
+    """The driver's own executemany, as one transaction, which a call that is cancelled does not leave open."""
     statements = statements_for(type(client))
-    if statements.dialect == "sqlite":
-        await client.execute_query(*statements.insert_listed(rows))
-        return
-    values = (driver_values(row, statements.dialect) for row in rows)
-    if statements.dialect == "mysql":  # in packets that are not too big for it
-        await client.execute_many(statements.insert_row, list(values))
-        return
-    async with client.acquire_connection() as connection:
-        if hasattr(connection, "executemany"):  # asyncpg's
-            await connection.executemany(statements.insert_row, values)
-        else:
-            async with connection.transaction(), connection.cursor() as cursor:
-                await cursor.executemany(statements.insert_row, values)
+    text, values = statements.insert_row, (driver_values(row, statements.dialect) for row in rows)
+    if isinstance(client, TransactionalDBClient):
+        # An error would spoil the host's transaction on PostgreSQL, and leave half of the rows in it elsewhere.
+        async with client._in_transaction() as savepoint:
+            await savepoint.execute_many(text, list(values))
+    elif statements.dialect == "mysql":
+        await client.execute_many(text, list(values))
+    else:
+        async with client.acquire_connection() as connection:
+            if statements.dialect == "sqlite":
+                try:
+                    await connection.execute("BEGIN IMMEDIATE")
+                    await connection.executemany(text, values)
+                    await connection.commit()
+                except BaseException:
+                    await connection.rollback()  # waits its turn in the connection's thread, whoever waits for it
+                    raise
+            elif hasattr(connection, "executemany"):  # asyncpg's, which is whole by itself
+                await connection.executemany(text, values)
+            else:
+                async with connection.transaction(), connection.cursor() as cursor:
+                    await cursor.executemany(text, values)
 
 
 def _plain(row: Any) -> Iterable[Any]:

@@ -176,6 +176,30 @@ async def test_calls_cancelled_at_any_moment_leave_a_sqlite_file_usable(tmp_path
                 other.execute("BEGIN EXCLUSIVE")
 
 
+@pytest.mark.parametrize(("server", "scheme"), [("sqlite", "sqlite"), *SERVERS])
+async def test_rows_inserted_together_are_all_there_or_none_when_the_call_is_cancelled(
+    server: str, scheme: str, tmp_path: Path, me: Recipient, request: pytest.FixtureRequest
+) -> None:
+    if server == "sqlite":
+        url = f"sqlite://{tmp_path / 'x.db'}"
+    else:
+        url = with_scheme(request.getfixturevalue(f"{server}_url"), scheme)
+    async with opened(url) as store:
+        other = TortoiseStore("other")
+        for ticks in range(0, 60, 4):
+            mine = Recipient(f"{me.id}.{ticks}")
+            rows = [Notification.new(mine, "test") for _ in range(100)]
+            call = asyncio.create_task(store.insert_many(rows))
+            for _ in range(ticks):
+                await asyncio.sleep(0)
+            call.cancel()
+            await asyncio.gather(call, return_exceptions=True)
+            async with asyncio.timeout(10):
+                await store.insert(Notification.new(me, "test"))  # on the one connection there is
+                assert await other.count(mine) in (0, 100)
+                assert await other.count(me) == ticks // 4 + 1
+
+
 async def test_a_lock_that_is_never_released_ends_in_store_error(tmp_path: Path, me: Recipient) -> None:
     async with open_store(f"sqlite://{tmp_path / 'x.db'}?busy_timeout=10") as store:
         with closing(sqlite3.connect(tmp_path / "x.db", isolation_level=None)) as writer:
