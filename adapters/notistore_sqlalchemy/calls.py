@@ -35,6 +35,7 @@ class Calls:
         self.table = sql.untyped(table)
         name = connection.dialect.name
         self._dialect = "mysql" if name in MYSQL else name
+        self._zoned = connection.dialect.driver == "psycopg"
 
     def insert(self, notification: Notification) -> None:
         statement = sql.insert(self.table, self._dialect)
@@ -67,7 +68,7 @@ class Calls:
 
     def upsert(self, notification: Notification, *, renotify: bool = True) -> Notification:
         returning = self.connection.dialect.insert_returning
-        statement = sql.upsert(self.table, self._dialect, renotify=renotify, returning=returning)
+        statement = sql.upsert(self.table, self._dialect, renotify=renotify, returning=returning, zoned=self._zoned)
         result = self.connection.execute(statement, self._row(notification) | {"version": 1})
         if returning:
             return from_values(result.one(), notification.recipient)
@@ -76,7 +77,9 @@ class Calls:
         return stored
 
     def get(self, recipient: Recipient, id: str) -> Notification | None:
-        row = self.connection.execute(sql.get(self.table), _inbox(recipient) | {"wanted": id}).first()
+        row = self.connection.execute(
+            sql.get(self.table, zoned=self._zoned), _inbox(recipient) | {"wanted": id}
+        ).first()
         return None if row is None else from_values(row, recipient)
 
     def page(
@@ -96,11 +99,13 @@ class Calls:
             types=bool(types),
             before=before is not None,
             offset=offset > 0,
+            zoned=self._zoned,
         )
         given = _inbox(recipient) | {"at_most": limit, "types": types, "skip": offset}
         if before is not None:
             given |= {"before_at": self._time(before.created_at), "before_id": before.id}
-        return [from_values(row, recipient) for row in self.connection.execute(statement, given)]
+        rows = self.connection.execute(statement, given).all()  # one by one takes longer
+        return [from_values(row, recipient) for row in rows]
 
     def count(self, recipient: Recipient, *, types: Sequence[str] | None = None) -> int:
         statement = sql.count(self.table, unread=False, types=bool(types), capped=False)

@@ -73,7 +73,7 @@ def taken(table: Table) -> Select[Any]:
 
 
 @lru_cache
-def upsert(table: Table, dialect: str, *, renotify: bool, returning: bool) -> Insert:
+def upsert(table: Table, dialect: str, *, renotify: bool, returning: bool, zoned: bool) -> Insert:
     fresh: dict[str, Any] = {"version": table.c.version + 1} | ({"read_at": null()} if renotify else {})
     if dialect == "mysql":
         into = mysql.insert(table)
@@ -82,16 +82,18 @@ def upsert(table: Table, dialect: str, *, renotify: bool, returning: bool) -> In
         new = (postgresql.insert if dialect == "postgresql" else sqlite.insert)(table)
         replaced = {name: new.excluded[name] for name in REPLACED}
         statement = new.on_conflict_do_update(index_elements=[table.c.id], set_=replaced | fresh)
-    return statement.returning(*_columns(table)) if returning else statement
+    return statement.returning(*_columns(table, zoned)) if returning else statement
 
 
 @lru_cache
-def get(table: Table) -> Select[Any]:
-    return select(*_columns(table)).where(*_inbox(table), table.c.id == bindparam("wanted"))
+def get(table: Table, *, zoned: bool) -> Select[Any]:
+    return select(*_columns(table, zoned)).where(*_inbox(table), table.c.id == bindparam("wanted"))
 
 
 @lru_cache
-def page(table: Table, dialect: str, *, unread_only: bool, types: bool, before: bool, offset: bool) -> Select[Any]:
+def page(
+    table: Table, dialect: str, *, unread_only: bool, types: bool, before: bool, offset: bool, zoned: bool
+) -> Select[Any]:
     where = _filtered(table, unread=unread_only, types=types)
     if before:
         at: BindParameter[Any] = bindparam("before_at")
@@ -101,7 +103,7 @@ def page(table: Table, dialect: str, *, unread_only: bool, types: bool, before: 
     if unread_only and dialect == "postgresql":
         # It is NULL throughout, but only so does PostgreSQL see that the index is in order; MariaDB only without.
         order.insert(0, table.c.read_at)
-    statement = select(*_columns(table)).where(*where).order_by(*(column.desc() for column in order))
+    statement = select(*_columns(table, zoned)).where(*where).order_by(*(column.desc() for column in order))
     statement = statement.limit(bindparam("at_most", type_=Integer))
     return statement.offset(bindparam("skip", type_=Integer)) if offset else statement
 
@@ -206,8 +208,12 @@ def remove_old(table: Table, *, only_read: bool) -> Delete:
     return remove_ids(table).where(*_old(table, only_read=only_read))
 
 
-def _columns(table: Table) -> list[ColumnElement[Any]]:
-    return [table.c[name] for name in COLUMNS]
+def _columns(table: Table, zoned: bool) -> list[ColumnElement[Any]]:
+    """Where a driver gives times in the session's zone, they are asked for in UTC: to move them takes it far longer."""
+    return [
+        func.timezone(literal_column("'UTC'"), table.c[name]) if zoned and name.endswith("_at") else table.c[name]
+        for name in COLUMNS
+    ]
 
 
 def _inbox(table: Table) -> list[ColumnElement[bool]]:

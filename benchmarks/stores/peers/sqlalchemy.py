@@ -108,7 +108,7 @@ class Async:
     async def page(self, recipient: Recipient) -> list[Row]:
         async with self.engine.connect() as connection:
             found = await connection.execute(self.sql.page, inbox_of(recipient) | {"at_most": 50})
-            return [self.sql.row(values) for values in found]
+            return [self.sql.row(values) for values in found.all()]
 
     async def mark_read(self, recipient: Recipient, id: str, at: datetime) -> int:
         async with self.engine.connect() as connection:
@@ -140,7 +140,7 @@ class Sync:
     def page(self, recipient: Recipient) -> list[Row]:
         with self.engine.connect() as connection:
             found = connection.execute(self.sql.page, inbox_of(recipient) | {"at_most": 50})
-            return [self.sql.row(values) for values in found]
+            return [self.sql.row(values) for values in found.all()]
 
     def mark_read(self, recipient: Recipient, id: str, at: datetime) -> Any:
         with self.engine.connect() as connection:
