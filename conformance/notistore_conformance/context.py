@@ -235,7 +235,12 @@ class Context:
         """`got` holds the rows of `expected`, in that order and equal."""
         self._require_cited(clause)
         if [row.id for row in got] != [row.id for row in expected]:
-            raise self._broken(clause, [row.id for row in expected], [row.id for row in got], what)
+            self.log.lines()  # so that rows are numbered in the order in which they were spoken of
+            known = {row.id for row in expected}
+            others = {row.id: row.recipient for row in got if row.id not in known}
+            whose = "".join(f"\n    {self.log.show(id)} is of {self.log.show(who)}" for id, who in others.items())
+            told = self.log.show([row.id for row in got]) + whose
+            raise Broken(self.explain([clause], self.log.show([row.id for row in expected]), told, what))
         for one, other in zip(got, expected, strict=True):
             self.is_row(clause, one, other, what)
 
@@ -262,6 +267,7 @@ class Context:
             )
 
     def _broken(self, clause: str, expected: object, got: object, what: str = "") -> Broken:
+        self.log.lines()  # the same
         return Broken(self.explain([clause], self.log.show(expected), self.log.show(got), what))
 
     def explain(
@@ -280,6 +286,8 @@ class Context:
     def _places(self, clauses: Sequence[str]) -> Iterator[str]:
         """Where the store's methods are that the promise and the last call are about, and where the check is."""
         names = [clause.partition(".")[0].replace("-", "_") for clause in clauses]
+        if any(clause.startswith("rows.") for clause in clauses):
+            names += [call.name for call in self.log.calls if call.name in ("insert", "upsert", "insert_many")][-1:]
         names += [call.name for call in self.log.calls[-1:]]
         store = self.subject.plain
         for name in dict.fromkeys(names):

@@ -90,7 +90,8 @@ class _Game:
         if not _alike(got, expected):
             clauses = [id for id in CLAUSES if id.startswith(name.replace("_", "-") + ".")]
             log = self.context.log
-            message = self.context.explain(clauses, log.show(expected), log.show(got), f"the model's {name}")
+            told, parted = map(log.show, _parted(expected, got))
+            message = self.context.explain(clauses, told, parted, f"the model's {name}")
             message += f"\nas a test (seed {self.context.seed}):\n{program(log.calls, expected)}"
             if not self.parted:
                 self.until = min(self.until, time.monotonic() + _SHRINKING)
@@ -103,6 +104,18 @@ async def _answer(store: object, name: str, args: Any, kwargs: Any) -> object:
         return await getattr(store, name)(*args, **kwargs)
     except NotistoreError as error:
         return type(error)
+
+
+def _parted(expected: object, got: object) -> tuple[object, object]:
+    """What two answers are told apart by: of two rows the fields, of an error its name."""
+    if isinstance(expected, Notification) and isinstance(got, Notification):
+        names = differences(got, expected)
+        return {name: getattr(expected, name) for name in names}, {name: getattr(got, name) for name in names}
+    return _named(expected), _named(got)
+
+
+def _named(answer: object) -> object:
+    return f"{answer.__name__} raised" if isinstance(answer, type) else answer
 
 
 def _alike(got: object, expected: object) -> bool:

@@ -94,7 +94,7 @@ class _Process:
         line = await asyncio.to_thread(self._exchange, json.dumps(order))
         answer: dict[str, Any] = json.loads(line) if line else {"error": self._last_words()}
         if "error" in answer:
-            raise CannotOpen(f"in another process: {answer['error']}")
+            raise CannotOpen(f"make_store failed in another process: {answer['error']}")
         return answer
 
     def close(self) -> None:

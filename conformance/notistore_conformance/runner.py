@@ -6,6 +6,7 @@ import asyncio
 import re
 import traceback
 from collections.abc import Callable, Sequence
+from concurrent import futures
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, Final
@@ -109,8 +110,8 @@ def _raised(context: Context, error: Exception) -> str:
     """What a check that an error ended says: the error, and where it comes from outside the kit."""
     wrapped = "" if isinstance(error, NotistoreError) else " (which is no StoreError either, see [calls.errors])"
     text = context.explain(context.check.clauses, "no error", f"{type(error).__name__}: {error}{wrapped}")
-    ours = str(Path(__file__).parent)
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(ours)]
+    left_out = (str(Path(__file__).parent), str(Path(asyncio.__file__).parent), str(Path(futures.__file__).parent))
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(left_out)]
     if error.__cause__ is not None:
         text += f"\nfrom:\n    {type(error.__cause__).__name__}: {error.__cause__}"
     raised = [f"    {frame.filename}:{frame.lineno} in {frame.name}: {frame.line}" for frame in frames[-_FRAMES:]]
@@ -122,7 +123,7 @@ def _beside(context: Context, neighbours: Sequence[Notification], message: str) 
     if not neighbours:
         return ""
     told = {context.log.show(row.id): context.log.show(row.recipient) for row in neighbours}
-    spoken_of = [f"    {id} is of {whose}" for id, whose in told.items() if re.search(rf"{id}\b", message)]
+    spoken_of = [f"    {id} is of {whose}" for id, whose in told.items() if re.search(rf"{id}\b(?! is of)", message)]
     return "\n".join(
         [
             "\nbeside neighbours:",

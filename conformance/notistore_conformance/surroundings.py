@@ -10,6 +10,7 @@ from typing import Final
 from notistore.model import Notification
 
 from .context import Broken, Context
+from .rows import differences
 
 __all__ = ["ALONE", "CROWDED", "Surroundings", "check_neighbours", "look_alikes", "settle_neighbours"]
 
@@ -53,16 +54,17 @@ def _swap_ascii(name: str) -> str:
 
 
 async def settle_neighbours(context: Context) -> Sequence[Notification]:
-    """Give each look-alike of the check's first recipient a row, and return these rows."""
+    """Give each look-alike of the check's first recipient a row, and return these rows, as the store gives them."""
     first = context.recipient()
     context.recipients.clear()  # so that the check's first recipient is this one
     others = [replace(first, id=id) for id in look_alikes(first.id)[:5]]
     others += [replace(first, tenant=None), replace(first, tenant=_swap_ascii(first.tenant or ""))]
     others += [replace(first, type="User")]
     rows = [context.row(other) for other in others]
+    store = context.subject.store
     for row in rows:
-        await context.subject.store.insert(row)
-    return rows
+        await store.insert(row)
+    return [await store.get(row.recipient, row.id) or row for row in rows]  # what inserting loses is told elsewhere
 
 
 async def check_neighbours(context: Context, rows: Sequence[Notification]) -> None:
@@ -70,6 +72,11 @@ async def check_neighbours(context: Context, rows: Sequence[Notification]) -> No
     for row in rows:
         kept = await context.subject.store.get(row.recipient, row.id)
         if kept != row:
-            raise Broken(
-                context.explain([_PROMISE], context.log.show(row), context.log.show(kept), "of the neighbour's row")
+            changed = [] if kept is None else differences(kept, row)
+            context.log.lines()  # so that rows are numbered in the order in which they were spoken of
+            expected, got = (
+                context.log.show(each if each is None else {name: getattr(each, name) for name in changed})
+                for each in (row, kept)
             )
+            what = f"of the neighbour's row {context.log.show(row)}, after all that"
+            raise Broken(context.explain([_PROMISE], "it is there" if kept is None else expected, got, what))

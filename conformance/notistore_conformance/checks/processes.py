@@ -55,15 +55,15 @@ async def _open(c: Context, others: Racers, probe: Notification) -> None:
     """Have the store opened everywhere. That it cannot be is a failure only where the subject says that it can."""
     try:
         found = await others.open(probe)
-        got = "None, in a process that had called make_store for itself"
+        got = "a store that another process made by make_store does not find a row inserted here"
     except CannotOpen as error:
         found, got = False, str(error)
     if found and await c.subject.store.get(probe.recipient, probe.id) is None:
-        found, got = False, "None, after another process had called make_store"
+        found, got = False, "once another process has called make_store, a row inserted here before is gone"
     if not found and c.subject.processes:
         raise Broken(c.explain(["calls.durable"], "every process finds the row that was inserted", got))
     if not found:
-        raise NotOffered(f"other processes with the same data (tried: a row that was inserted came back as {got})")
+        raise NotOffered(f"other processes with the same data (Subject.processes): {got}")
 
 
 class _Race:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -135,26 +135,39 @@ async def upserted(c: Context) -> None:
 @check("values/isolated-in", "Changing an object after it was stored changes no row", "rows.isolated")
 async def isolated_in(c: Context) -> None:
     me = c.recipient()
-    for store in (c.store.insert, c.store.upsert):
+    for name, store in (("insert", c.store.insert), ("upsert", c.store.upsert)):
         row = c.row(me, data={"list": [1], "n": 1}, key=c.unique("key"))
         await store(row)
         _scribble(row)
         got = await c.store.get(me, row.id)
-        c.equal("rows.isolated", got and dict(got.data), {"list": [1], "n": 1}, "the data stored")
+        c.equal(
+            "rows.isolated",
+            got and dict(got.data),
+            {"list": [1], "n": 1},
+            f"the data stored, after the caller changed what it had given {name}",
+        )
 
 
 @check("values/isolated-out", "Changing an object that was handed out changes no row", "rows.isolated")
 async def isolated_out(c: Context) -> None:
     me = c.recipient()
     row = c.row(me, data={"list": [1], "n": 1}, key="export:1")
-    _scribble(await c.store.upsert(row))
-    for _ in range(2):
+    handing_out: dict[str, Callable[[], Awaitable[Notification | None]]] = {
+        "upsert": lambda: c.store.upsert(row),
+        "get": lambda: c.store.get(me, row.id),
+        "page": lambda: _first(c.store.page(me)),
+    }
+    for name, hand_out in handing_out.items():
+        _scribble(await hand_out())
+        what = f"the data stored, after the caller changed the data of what {name} had returned; now from"
         got = await c.store.get(me, row.id)
-        c.equal("rows.isolated", got and dict(got.data), {"list": [1], "n": 1}, "the data of get")
-        _scribble(got)
-        [got] = await c.store.page(me)
-        c.equal("rows.isolated", dict(got.data), {"list": [1], "n": 1}, "the data of page")
-        _scribble(got)
+        c.equal("rows.isolated", got and dict(got.data), {"list": [1], "n": 1}, f"{what} get")
+        got = await _first(c.store.page(me))
+        c.equal("rows.isolated", got and dict(got.data), {"list": [1], "n": 1}, f"{what} page")
+
+
+async def _first(page: Awaitable[Sequence[Notification]]) -> Notification | None:
+    return next(iter(await page), None)
 
 
 def _scribble(row: Notification | None) -> None:
