@@ -1,4 +1,8 @@
-"""The Backplane protocol: what carries the hub's events between processes (DESIGN 6)."""
+"""The Backplane protocol: what carries the hub's events between processes (DESIGN 6).
+
+Each promise is a line that begins with its id in brackets. The conformance kit cites these ids, as it does those of
+`notistore.store`.
+"""
 
 from __future__ import annotations
 
@@ -24,42 +28,60 @@ Missed: TypeAlias = Callable[[], None]
 class Backplane(Protocol):
     """Publish bytes to a key, and receive what any process publishes to the keys this one has subscribed to.
 
-    Best effort, in order per key and publisher while connections hold. It keeps nothing for those who are not there:
-    the store is the truth, and a hub that is told it may have missed something gives its streams a fresh count.
+    It keeps nothing: the store is the truth, and a hub that is told it may have missed something gives its streams a
+    fresh count. One hub uses one backplane, on one event loop: `open` first, `close` last. Its other calls never
+    overlap with one of the same name, so a backplane need not guard against concurrent subscribes.
 
-    One hub uses one backplane, on one event loop: `open` first, `close` last. Its other calls never overlap with one
-    of the same name, so a backplane need not guard against concurrent subscribes. Keys are any text without control
-    characters, under 1,000 characters; messages are bytes, up to a few hundred KiB.
-
-    It reconnects by itself, for ever, with a pause that grows to a second or two. It must notice a connection that is
-    gone, half-open ones included, within seconds.
+    - [delivery.once] While connections hold, whoever has subscribed to a key receives each message once, the one that
+      published it too.
+    - [delivery.order] What one publishes to one key is received in that order.
+    - [delivery.keys] Keys are any text without control characters, under 1,000 characters, compared exactly; nothing
+      is received for others.
+    - [delivery.bytes] Messages are any bytes, from none to a few hundred KiB.
+    - [delivery.steady] Subscribing to other keys and unsubscribing from them loses and repeats nothing.
+    - [delivery.unkept] Nothing is kept for those who are not there: who subscribes later receives what comes later.
+    - [connection.returns] It reconnects by itself, for ever, with a pause that grows to a second or two.
+    - [connection.half-open] It notices a connection that is gone within seconds, one that is half open too.
     """
 
     async def open(self, receive: Receive, missed: Missed) -> None:
-        """Begin to connect; return whether or not that has succeeded. Messages go to `receive` in order.
+        """Begin to connect. Messages go to `receive` in order.
 
-        `missed` is called after each reconnect, once every subscribed key is subscribed again. Should it raise, it is
-        called again after a pause.
+        - [open.returns] It returns within seconds, whether or not there is a server.
+        - [open.missed] `missed` is called after each reconnect, once every subscribed key is subscribed again.
         """
         ...
 
     async def subscribe(self, keys: Collection[str]) -> None:
-        """Return once whatever is published from now on to these keys will be received.
+        """Receive what is published to these keys, however many, beside those subscribed before.
 
-        Raises (anything) when that cannot be had now: the keys are then subscribed on reconnect, followed by `missed`.
+        - [subscribe.at-once] Whatever is published to them from its return on will be received.
+        - [subscribe.later] Raises (anything) when that cannot be had now: the keys are then subscribed on reconnect,
+          followed by `missed`.
         """
         ...
 
     async def unsubscribe(self, keys: Collection[str]) -> None:
-        """These keys are not wanted any more. Messages to them may still come; what it raises is ignored."""
+        """These keys are not wanted any more. Messages to them may still come; what it raises is ignored.
+
+        - [unsubscribe.again] They can be subscribed to again.
+        """
         ...
 
     async def publish(self, messages: Sequence[tuple[str, bytes]]) -> None:
-        """Send (key, message) pairs, in order. Raises (anything) unless all of them have been handed over."""
+        """Send (key, message) pairs, in order.
+
+        - [publish.raises] Raises (anything) unless all of them have been handed over.
+        """
         ...
 
     async def close(self) -> None:
-        """End every connection and task it has begun; a client that was passed in stays open."""
+        """End it.
+
+        - [close.ends] Every connection and task it has begun is ended.
+        - [close.client] A client that was passed in stays open.
+        - [close.reopens] It can be opened again.
+        """
         ...
 
 

@@ -43,11 +43,33 @@ def _parser() -> argparse.ArgumentParser:
     stores = commands.add_parser("stores", help="the stores that are installed")
     stores.set_defaults(run=_stores)
 
-    conform = commands.add_parser("conform", help="whether a store keeps the contract")
-    conform.add_argument("store", metavar="STORE", help="package.module:make_store, or NAME:URL of an installed store")
+    conform = commands.add_parser("conform", help="whether a store, a backplane or a server keeps the contract")
+    conform.add_argument(
+        "target", metavar="TARGET", help="package.module:make_store, or NAME:URL of an installed store"
+    )
+    kind = conform.add_mutually_exclusive_group()
+    kind.add_argument(
+        "--backplane",
+        dest="kind",
+        action="store_const",
+        const="backplane",
+        help="TARGET is package.module:make_backplane",
+    )
+    kind.add_argument(
+        "--web",
+        dest="kind",
+        action="store_const",
+        const="web",
+        help="TARGET is the URL below which a server mounts an inbox",
+    )
+    conform.add_argument(
+        "--identity", metavar="HEADER", action="append", default=[], help="with --web, twice: a recipient's header"
+    )
+    conform.add_argument("--send", metavar="URL", help="with --web: where a POST sends its recipient a notification")
+    conform.add_argument("--path", default="/notifications", help="with --web (default: %(default)s)")
     conform.add_argument("--json", metavar="FILE", help="write the report as JSON")
     conform.add_argument("--markdown", metavar="FILE", help="write the report as Markdown")
-    conform.add_argument("--badge", metavar="FILE", help="write the verdict as an SVG badge")
+    conform.add_argument("--badge", metavar="FILE", help="write the verdict as an SVG badge, or .json for shields.io")
     conform.add_argument("--only", metavar="PREFIX", help="only the checks whose id begins with this")
     conform.add_argument("--profile", choices=["quick", "full"], default="quick", help="(default: %(default)s)")
     conform.add_argument("--contract", metavar="VERSION", help="hold it against this version of the contract")
@@ -107,7 +129,11 @@ def _conform(arguments: argparse.Namespace) -> int:
     # By name: the kit imports notistore, and nothing of notistore's own needs it but this command.
     kit = import_module("notistore_conformance.cli")
     status: int = kit.run_conform(
-        arguments.store,
+        arguments.target,
+        kind=arguments.kind or "store",
+        identities=arguments.identity,
+        send=arguments.send,
+        path=arguments.path,
         json_path=arguments.json,
         markdown_path=arguments.markdown,
         badge_path=arguments.badge,

@@ -1,7 +1,8 @@
-"""The conformance kit: whether a store keeps the contract of `notistore.store`, check by check.
+"""The conformance kit: whether a store keeps the contract of `notistore.store`, check by check; and whether a backplane
+keeps that of `notistore.backplane`, and a server that of docs/wire.md.
 
-Three doors over one registry of checks: `await check_store(make_store)`, a pytest class (`NotificationStoreSuite`) and
-`pytest --notistore=pkg:make_store`. Only the last two need pytest.
+Three doors over one registry of checks for each: `await check_store(make_store)`, a pytest class
+(`NotificationStoreSuite`) and `pytest --notistore=pkg:make_store`. Only the last two need pytest.
 """
 
 from __future__ import annotations
@@ -10,38 +11,57 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from .backplanes import check_backplane
+    from .backplane import BackplaneSubject
     from .report import About, Outcome, Report, Result
-    from .run import check_store, check_store_blocking
+    from .run import (
+        check_backplane,
+        check_backplane_blocking,
+        check_store,
+        check_store_blocking,
+        check_web,
+        check_web_blocking,
+    )
     from .subject import Subject
-    from .suite import NotificationStoreSuite
-    from .web import check_web
+    from .suite import BackplaneSuite, NotificationStoreSuite, WebSuite
+    from .web import Mount
 
 __all__ = [
     "About",
+    "BackplaneSubject",
+    "BackplaneSuite",
+    "Mount",
     "NotificationStoreSuite",
     "Outcome",
     "Report",
     "Result",
     "Subject",
+    "WebSuite",
     "check_backplane",
+    "check_backplane_blocking",
     "check_store",
     "check_store_blocking",
     "check_web",
+    "check_web_blocking",
 ]
 
 # Imported when asked for: pytest loads the plugin in this package in every run, and check_store does without pytest.
 _HOMES: Final = {
     "About": "report",
+    "BackplaneSubject": "backplane",
+    "BackplaneSuite": "suite",
+    "Mount": "web",
     "NotificationStoreSuite": "suite",
     "Outcome": "report",
     "Report": "report",
     "Result": "report",
     "Subject": "subject",
-    "check_backplane": "backplanes",
+    "WebSuite": "suite",
+    "check_backplane": "run",
+    "check_backplane_blocking": "run",
     "check_store": "run",
     "check_store_blocking": "run",
-    "check_web": "web",
+    "check_web": "run",
+    "check_web_blocking": "run",
 }
 
 

@@ -1,34 +1,62 @@
-"""The verdict as a small picture for a README."""
+"""The verdict as a small picture for a README: drawn here, or as what shields.io draws one from."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from .report import Report
 
-__all__ = ["badge"]
+__all__ = ["badge", "badge_for", "endpoint"]
 
 _LETTER: Final = 6.5  # pixels, on average, of 11 px Verdana
-_COLOURS: Final = {"conforms": "#3c7a1e", "does not conform": "#b3261e", "partial": "#73631a"}
+_COLOURS: Final = {
+    "conforms": "#3c7a1e",
+    "does not conform": "#b3261e",
+    "partial": "#73631a",
+    "nothing was run": "#555555",
+}
+_KINDS: Final = {"store": "", "backplane": " backplane", "web": " web"}
+
+
+def badge_for(reports: Sequence[Report], path: Path) -> str:
+    """The badge as what the file's name ends in: `.json` for shields.io, anything else an SVG."""
+    return endpoint(reports) if path.suffix == ".json" else badge(reports)
 
 
 def badge(reports: Sequence[Report]) -> str:
-    """An SVG that says the worst of these verdicts and the contract's version."""
-    if not reports:
-        raise ValueError("expected at least one report to make a badge of")
-    if any(report.broken for report in reports):
-        verdict = "does not conform"
-    else:
-        verdict = "conforms" if all(report.conforms for report in reports) else "partial"
-    label, told = f"notistore {min(report.about.contract for report in reports)}", verdict
+    """An SVG that says the worst of these verdicts, of what, and the contract's version."""
+    label, told = _said(reports)
     left, right = (round(len(text) * _LETTER) + 12 for text in (label, told))
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{left + right}" height="20" role="img" '
         f'aria-label="{label}: {told}"><title>{label}: {told}</title>'
         f'<rect width="{left}" height="20" rx="3" fill="#444"/>'
-        f'<rect x="{left}" width="{right}" height="20" rx="3" fill="{_COLOURS[verdict]}"/>'
+        f'<rect x="{left}" width="{right}" height="20" rx="3" fill="{_COLOURS[told]}"/>'
         '<g fill="#fff" font-family="Verdana,sans-serif" font-size="11" text-anchor="middle">'
         f'<text x="{left / 2}" y="14">{label}</text><text x="{left + right / 2}" y="14">{told}</text></g></svg>\n'
     )
+
+
+def endpoint(reports: Sequence[Report]) -> str:
+    """The same as the JSON that a badge of shields.io's kind "endpoint" reads."""
+    label, told = _said(reports)
+    colour = _COLOURS[told].removeprefix("#")
+    return json.dumps({"schemaVersion": 1, "label": label, "message": told, "color": colour}, indent=2) + "\n"
+
+
+def _said(reports: Sequence[Report]) -> tuple[str, str]:
+    if not reports:
+        return "notistore", "nothing was run"
+    kinds = [words for kind, words in _KINDS.items() if kind in {report.about.kind for report in reports}]
+    # One that speaks of a store alone need not say so; of several kinds each is named.
+    named = kinds[0] if len(kinds) == 1 else " store," + ",".join(kinds[1:]) if "" in kinds else ",".join(kinds)
+    oldest = min((report.about.contract for report in reports), key=lambda version: [*map(int, version.split("."))])
+    if any(report.broken for report in reports):
+        verdict = "does not conform"
+    else:
+        verdict = "conforms" if all(report.conforms for report in reports) else "partial"
+    return f"notistore{named} {oldest}", verdict

@@ -2,65 +2,94 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from .registry import CONTRACT, Check, as_numbers, registered
-from .runner import Run
+from .kinds import checks_of, stage_of
+from .registry import CONTRACT, Check, as_numbers
+from .report import Kind
+from .stage import Stage
 from .suite import settle
-from .target import load
+from .target import load, load_factory
 
-__all__ = ["Checks", "WebChecks"]
+__all__ = ["Checks", "asked_for"]
+
+
+def asked_for(config: pytest.Config) -> Iterator[Checks]:
+    """The plugins that the command line asks for, one for each thing to check."""
+    try:
+        if contract := config.getoption("--notistore-contract"):
+            as_numbers(contract)
+    except ValueError as error:
+        raise pytest.UsageError(f"--notistore-contract: {error}") from error
+    loading: tuple[tuple[str, Kind, Callable[[str], Callable[[], Any]]], ...] = (
+        ("--notistore", "store", load),
+        ("--notistore-backplane", "backplane", load_factory),
+        ("--notistore-web", "web", lambda url: _mount(config, url)),
+    )
+    for option, kind, load_target in loading:
+        if target := config.getoption(option):
+            try:
+                yield Checks(config, kind, target, load_target(target))
+            except ValueError as error:
+                raise pytest.UsageError(f"{option}: {error}") from error
+
+
+def _mount(config: pytest.Config, url: str) -> Callable[[], Any]:
+    from .web import mount_of
+
+    if getattr(config.option, "numprocesses", None) or hasattr(config, "workerinput"):
+        raise ValueError("its checks share two inboxes, so they cannot be run by several processes; leave out -n")
+    options = config.getoption
+    mount = mount_of(
+        url, options("--notistore-web-identity"), options("--notistore-web-send"), options("--notistore-web-path")
+    )
+    return lambda: mount
 
 
 class Checks:
-    """A plugin that adds an item per check of the store that `--notistore` names."""
+    """A plugin that adds an item per check of what the command line names."""
 
-    def __init__(self, config: pytest.Config) -> None:
-        self.target: str = config.getoption("--notistore")
+    def __init__(self, config: pytest.Config, kind: Kind, target: str, make: Callable[[], Any]) -> None:
+        self.kind = kind
+        self.target = target
+        self.make = make
         self.options = {
             "profile": config.getoption("--notistore-profile"),
             "contract": config.getoption("--notistore-contract") or CONTRACT,
             "seed": config.getoption("--notistore-seed"),
         }
-        try:
-            as_numbers(self.options["contract"])
-            self.make_store: Callable[[], Any] = load(self.target)
-        except ValueError as error:
-            raise pytest.UsageError(f"--notistore: {error}") from error
 
     @pytest.hookimpl(tryfirst=True)  # before -k and --deselect choose
     def pytest_collection_modifyitems(self, session: pytest.Session, items: list[pytest.Item]) -> None:
-        store = _Store.from_parent(session, name=f"notistore[{self.target}]", checks=self)
-        items += [_Item.from_parent(store, name=check.id, check=check) for check in registered().values()]
+        parent = _Target.from_parent(session, name=f"notistore[{self.target}]", checks=self)
+        items += [_Item.from_parent(parent, name=check.id, check=check) for check in checks_of(self.kind).values()]
 
 
-class _Store(pytest.Collector):
+class _Target(pytest.Collector):
     def __init__(self, *, checks: Checks, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.checks = checks
-        self._run: Run | None = None
+        self._stage: Stage[Any] | None = None
 
     def collect(self) -> list[pytest.Item]:
         return []
 
-    def run(self) -> Run:
-        """The run of all these checks: begun by the first, ended after the last."""
-        if self._run is None:
-            self._run = run = Run(self.checks.make_store, **self.checks.options)
-            run.__enter__()
+    def stage(self) -> Stage[Any]:
+        """Where all these checks are run: begun by the first, ended after the last."""
+        if self._stage is None:
+            self._stage = stage = stage_of(self.checks.kind, self.checks.make, **self.checks.options)
+            stage.__enter__()
             self.addfinalizer(self._end)
-        return self._run
+        return self._stage
 
     def _end(self) -> None:
-        run, self._run = self._run, None
-        if run is not None:
-            run.__exit__(None, None, None)
+        stage, self._stage = self._stage, None
+        if stage is not None:
+            stage.__exit__(None, None, None)
 
 
 class _Item(pytest.Item):
@@ -69,45 +98,10 @@ class _Item(pytest.Item):
         self.check = check
 
     def runtest(self) -> None:
-        store = self.parent
-        assert isinstance(store, _Store)
-        run = store.run()
-        settle(run.run(self.check), self, run.about(store.checks.target))
+        target = self.parent
+        assert isinstance(target, _Target)
+        stage = target.stage()
+        settle(stage.run(self.check), self, stage.about(target.checks.target))
 
     def reportinfo(self) -> tuple[Path, None, str]:
         return self.path, None, f"{self.parent and self.parent.name}::{self.name}"
-
-
-class WebChecks:
-    """A plugin that adds an item per check of the server that `--notistore-web` names."""
-
-    def __init__(self, config: pytest.Config) -> None:
-        self.url: str = config.getoption("--notistore-web")
-        headers = [header.partition(":") for header in config.getoption("--notistore-web-identity")]
-        self.identities = [{name.strip(): value.strip()} for name, _, value in headers]
-        if len(self.identities) != 2:
-            raise pytest.UsageError('--notistore-web: expected --notistore-web-identity="name: value" twice')
-
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_collection_modifyitems(self, session: pytest.Session, items: list[pytest.Item]) -> None:
-        from .web import WEB_CHECKS
-
-        items += [_WebItem.from_parent(session, name=id, checks=self) for id in WEB_CHECKS]
-
-
-class _WebItem(pytest.Item):
-    def __init__(self, *, checks: WebChecks, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.checks = checks
-
-    def runtest(self) -> None:
-        from .web import about_web, run_web_check
-
-        # In a thread, for an event loop may be running here already.
-        with ThreadPoolExecutor(1) as thread:
-            run = run_web_check(self.name, self.checks.url, self.checks.identities, "/notifications")
-            result = thread.submit(asyncio.run, run).result()
-        settle(result, self, about_web(self.checks.url))
-
-    def reportinfo(self) -> tuple[Path, None, str]:
-        return self.path, None, f"notistore-web[{self.checks.url}]::{self.name}"

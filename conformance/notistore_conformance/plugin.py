@@ -6,7 +6,7 @@ It is loaded in every pytest run of whoever has notistore installed, so it impor
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,6 +25,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="TARGET",
         help="check the store that package.module:make_store or NAME:URL gives; other tests run only if named",
     )
+    group.addoption(
+        "--notistore-backplane", metavar="TARGET", help="check the backplane that package.module:make_backplane gives"
+    )
     group.addoption("--notistore-web", metavar="URL", help="check the inbox that a server mounts below this URL")
     group.addoption(
         "--notistore-web-identity",
@@ -33,7 +36,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=[],
         help='a recipient\'s request header, such as "x-user: 42"; to be given twice, for two recipients',
     )
+    group.addoption("--notistore-web-send", metavar="URL", help="where a POST sends its recipient a notification")
+    group.addoption("--notistore-web-path", metavar="PATH", default="/notifications", help="where the inbox is mounted")
     group.addoption("--notistore-report", metavar="PATH", help="write what was found to PATH: as JSON, or .md or .svg")
+    group.addoption(
+        "--notistore-badge", metavar="PATH", help="write the verdict as an SVG badge, or .json for shields.io"
+    )
     group.addoption("--notistore-profile", choices=["quick", "full"], default="quick", help="how hard to try")
     group.addoption("--notistore-contract", metavar="VERSION", help="hold it against this version of the contract")
     group.addoption("--notistore-seed", type=int, default=0, metavar="N", help="what random histories are drawn from")
@@ -42,12 +50,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[_REPORT] = _Collected()
     config.pluginmanager.register(config.stash[_REPORT])
-    if config.getoption("--notistore") or config.getoption("--notistore-web"):
+    if any(map(config.getoption, ("--notistore", "--notistore-backplane", "--notistore-web"))):
         if config.args_source is not pytest.Config.ArgsSource.ARGS:
             config.args = []  # no paths were given: only the kit's checks are meant
-        from .items import Checks, WebChecks
+        from .items import asked_for
 
-        config.pluginmanager.register((Checks if config.getoption("--notistore") else WebChecks)(config))
+        for checks in asked_for(config):
+            config.pluginmanager.register(checks)
 
 
 class _Collected:
@@ -63,16 +72,17 @@ class _Collected:
                     self._found.setdefault(json.dumps(value["about"]), []).append(value["result"])
 
     def reports(self) -> Iterator[Report]:
-        from .registry import registered
+        from .kinds import checks_of
         from .report import About, Report, Result
 
-        for about, found in self._found.items():
-            checks = list(_web_checks() if json.loads(about)["profile"] == "web" else registered())
+        for told, found in self._found.items():
+            about = About(**json.loads(told))
+            checks = list(checks_of(about.kind))
             results = sorted(map(Result.from_dict, found), key=lambda result: checks.index(result.id))
-            yield Report(About(**json.loads(about)), results, len(checks))
+            yield Report(about, results, len(checks))
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-        path = config.getoption("--notistore-report")
+        path, badge = config.getoption("--notistore-report"), config.getoption("--notistore-badge")
         reports = list(self.reports()) if self._found else []
         if reports:
             terminalreporter.section("notistore conformance")
@@ -82,9 +92,7 @@ class _Collected:
             from .report import write
 
             write(reports, Path(path))
+        if badge:
+            from .badge import badge_for
 
-
-def _web_checks() -> Iterable[str]:
-    from .web import WEB_CHECKS
-
-    return WEB_CHECKS
+            Path(badge).write_text(badge_for(reports, Path(badge)), encoding="utf-8")

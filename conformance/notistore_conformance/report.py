@@ -10,7 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final, Literal, Self, TypeAlias
 
-from .badge import badge
+from .badge import badge_for
 
 __all__ = ["About", "Kind", "Outcome", "Report", "Result", "dump_json", "write"]
 
@@ -80,7 +80,7 @@ class About:
         kit: the version of notistore whose checks these are.
         distribution: what installed the store, with its version; None where that is not known.
         backend: what it keeps its rows in, as the subject says; None where it does not.
-        seed: what the random histories were drawn from; the same one draws them again.
+        seed: what the random histories were drawn from, and draws them again; None where nothing is random.
         kind: what it is: a "store", a "backplane", or the "web" routes of a server.
     """
 
@@ -90,12 +90,13 @@ class About:
     kit: str
     distribution: str | None
     backend: str | None
-    seed: int
+    seed: int | None
     kind: Kind = "store"
 
     def __str__(self) -> str:
-        parts = [f"contract {self.contract}", f"kit {self.kit}", self.distribution, self.backend]
-        return ", ".join(part for part in (*parts, f"{self.profile} profile", f"seed {self.seed}") if part)
+        seed = None if self.seed is None else f"seed {self.seed}"
+        parts = (f"contract {self.contract}", f"kit {self.kit}", self.distribution, self.backend)
+        return ", ".join(part for part in (*parts, f"{self.profile} profile", seed) if part)
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,8 +221,8 @@ def write(reports: Sequence[Report], path: Path) -> None:
     """Write reports as what the file's name ends in: `.md`, `.svg` for a badge, anything else as JSON."""
     match path.suffix:
         case ".md":
-            path.write_text("\n".join(report.to_markdown() for report in reports))
+            path.write_text("\n".join(report.to_markdown() for report in reports), encoding="utf-8")
         case ".svg":
-            path.write_text(badge(reports))
+            path.write_text(badge_for(reports, path), encoding="utf-8")
         case _:
-            path.write_text(dump_json(reports))
+            path.write_text(dump_json(reports), encoding="utf-8")

@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from .registry import CONTRACT, Check, registered
-from .report import Report
-from .runner import Run
+from .kinds import checks_of, stage_of
+from .registry import CONTRACT, Check
+from .report import Kind, Report
 
-__all__ = ["check_store", "check_store_blocking", "selected"]
+__all__ = [
+    "check_backplane",
+    "check_backplane_blocking",
+    "check_blocking",
+    "check_expected",
+    "check_store",
+    "check_store_blocking",
+    "check_web",
+    "check_web_blocking",
+    "name_of",
+    "selected",
+]
 
 
 async def check_store(
@@ -51,42 +62,132 @@ async def check_store(
     )
 
 
-def check_store_blocking(
-    make_store: Callable[[], Any],
+def check_store_blocking(make_store: Callable[[], Any], **options: Any) -> Report:
+    """The same, for callers without an event loop."""
+    return check_blocking("store", make_store, **options)
+
+
+async def check_backplane(
+    make_backplane: Callable[[], Any],
     *,
     name: str | None = None,
     only: str | None = None,
     expected_failures: Mapping[str, str] | None = None,
     profile: str = "quick",
     contract: str = CONTRACT,
-    seed: int = 0,
+) -> Report:
+    """Run the checks on a backplane, in a thread of their own, and report.
+
+    Args:
+        make_backplane: gives a new backplane, not open yet, each time it is called, all of them on the same server
+            and prefix; or a context manager or a generator, asynchronous or not, that yields one or a
+            `BackplaneSubject`. Called on an event loop of the kit's own, once for each node that a check works with.
+
+    The other arguments, and what is raised, are those of `check_store`.
+    """
+    return await asyncio.to_thread(
+        check_backplane_blocking,
+        make_backplane,
+        name=name,
+        only=only,
+        expected_failures=expected_failures,
+        profile=profile,
+        contract=contract,
+    )
+
+
+def check_backplane_blocking(make_backplane: Callable[[], Any], **options: Any) -> Report:
+    """The same, for callers without an event loop."""
+    return check_blocking("backplane", make_backplane, **options)
+
+
+async def check_web(
+    base_url: str,
+    identities: Sequence[Mapping[str, str]],
+    *,
+    path: str = "/notifications",
+    send: str | Callable[..., Any] | None = None,
+    name: str | None = None,
+    only: str | None = None,
+    expected_failures: Mapping[str, str] | None = None,
+    contract: str = CONTRACT,
+) -> Report:
+    """Check the inbox a server mounts, through HTTP alone, and report.
+
+    Args:
+        base_url: what the mount's path begins at, such as "https://staging.example/api".
+        identities: the request headers of two different recipients, whom no one else uses meanwhile. Their
+            notifications are marked to and fro; only what the kit has sent is deleted.
+        path: where the inbox is mounted below `base_url`.
+        send: how to send one of them a notification, see `Mount.send`. Without it the first one's inbox has to hold
+            three notifications, and the report is PARTIAL at best.
+
+    The other arguments, and what is raised, are those of `check_store`.
+    """
+    return await asyncio.to_thread(
+        check_web_blocking,
+        base_url,
+        identities,
+        path=path,
+        send=send,
+        name=name,
+        only=only,
+        expected_failures=expected_failures,
+        contract=contract,
+    )
+
+
+def check_web_blocking(
+    base_url: str,
+    identities: Sequence[Mapping[str, str]],
+    *,
+    path: str = "/notifications",
+    send: str | Callable[..., Any] | None = None,
+    name: str | None = None,
+    **options: Any,
 ) -> Report:
     """The same, for callers without an event loop."""
-    expected = check_expected(expected_failures or {})
-    chosen = selected(only)
-    with Run(make_store, profile=profile, contract=contract, seed=seed) as run:
-        results = [run.run(check).judged(expected) for check in chosen]
-        about = run.about(name or name_of(make_store))
-    return Report(about, results, len(registered()))
+    from .web import Mount
+
+    mount = Mount(base_url, identities, send, path)
+    return check_blocking("web", lambda: mount, name=name or base_url, **options)
 
 
-def selected(only: str | None) -> list[Check]:
+def check_blocking(
+    kind: Kind,
+    make: Callable[[], Any],
+    *,
+    name: str | None = None,
+    only: str | None = None,
+    expected_failures: Mapping[str, str] | None = None,
+    **options: Any,
+) -> Report:
+    """Run the checks of a kind on what `make` gives, and report; `options` are `Stage`'s."""
+    expected = check_expected(expected_failures or {}, kind)
+    chosen = selected(only, kind)
+    with stage_of(kind, make, **options) as stage:
+        results = [stage.run(check).judged(expected) for check in chosen]
+        about = stage.about(name or name_of(make))
+    return Report(about, results, len(checks_of(kind)))
+
+
+def selected(only: str | None, kind: Kind = "store") -> list[Check]:
     """The checks whose id begins with `only`, or all."""
-    checks = registered()
+    checks = checks_of(kind)
     chosen = [check for id, check in checks.items() if only is None or id.startswith(only)]
     if not chosen:
         raise ValueError(f"expected the beginning of a check's id, got {only!r}; there are {', '.join(checks)}")
     return chosen
 
 
-def check_expected(expected: Mapping[str, str]) -> Mapping[str, str]:
+def check_expected(expected: Mapping[str, str], kind: Kind = "store") -> Mapping[str, str]:
     """Return the expected failures, or raise ValueError if one names no check."""
-    if unknown := sorted(expected.keys() - registered().keys()):
+    if unknown := sorted(expected.keys() - checks_of(kind).keys()):
         raise ValueError(f"expected_failures names no check of the kit: {', '.join(unknown)}")
     return expected
 
 
-def name_of(make_store: Callable[[], Any]) -> str:
-    """What to call a store whose caller gave no name."""
-    owner, name = getattr(make_store, "__module__", ""), getattr(make_store, "__qualname__", repr(make_store))
+def name_of(make: Callable[[], Any]) -> str:
+    """What to call a thing whose caller gave it no name."""
+    owner, name = getattr(make, "__module__", ""), getattr(make, "__qualname__", repr(make))
     return f"{owner}:{name}" if owner else name

@@ -91,7 +91,8 @@ class Stage(ABC, Generic[S]):
         """What a report says of this run; `name` is what the caller calls its subject."""
         distribution, backend = self._versions(self._subject.result())
         kit = metadata.version("notistore")
-        return About(name, self.profile.name, self.contract, kit, distribution, backend, seed=self.seed, kind=self.kind)
+        seed = self.seed if self.kind == "store" else None
+        return About(name, self.profile.name, self.contract, kit, distribution, backend, seed, self.kind)
 
     def _live(self) -> None:
         try:

@@ -3,22 +3,46 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from functools import partial
 from typing import Any, ClassVar, Final
 
 import pytest
 
-from .registry import CONTRACT, Check, registered
-from .report import About, Outcome, Result
+from .kinds import checks_of, stage_of
+from .registry import CONTRACT, Check
+from .report import About, Kind, Outcome, Result
 from .run import check_expected
-from .runner import Run
+from .stage import Stage
 
-__all__ = ["NotificationStoreSuite", "settle"]
+__all__ = ["BackplaneSuite", "NotificationStoreSuite", "WebSuite", "settle"]
 
 
-class NotificationStoreSuite:
+class _Suite:
+    kind: ClassVar[Kind]
+    factory: ClassVar[str]
+    expected_failures: ClassVar[Mapping[str, str]] = {}
+    profile: ClassVar[str] = "quick"
+    contract: ClassVar[str] = CONTRACT
+    seed: ClassVar[int] = 0
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if cls.expected_failures:
+            check_expected(cls.expected_failures, cls.kind)
+
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        if "check" in metafunc.fixturenames:
+            metafunc.parametrize("check", checks_of(self.kind).values(), ids=lambda check: check.id)
+
+    def test_conforms(self, check: Check, request: pytest.FixtureRequest) -> None:
+        stage = _stage_of(self, request)
+        result = stage.run(check).judged(self.expected_failures)
+        settle(result, request.node, stage.about(f"{type(self).__module__}:{type(self).__qualname__}"))
+
+
+class NotificationStoreSuite(_Suite):
     """Inherit, say how to make the store, and each check is a test::
 
         class TestMyStore(NotificationStoreSuite):
@@ -43,52 +67,79 @@ class NotificationStoreSuite:
         seed: what the random histories are drawn from.
     """
 
-    expected_failures: ClassVar[Mapping[str, str]] = {}
-    profile: ClassVar[str] = "quick"
-    contract: ClassVar[str] = CONTRACT
-    seed: ClassVar[int] = 0
+    kind = "store"
+    factory = "make_store"
 
     def make_store(self) -> Any:
         raise NotImplementedError(f"{type(self).__name__} needs a make_store() that yields the store to test")
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
-        check_expected(cls.expected_failures)
 
-    @pytest.mark.parametrize("check", registered().values(), ids=lambda check: check.id)
-    def test_conforms(self, check: Check, request: pytest.FixtureRequest) -> None:
-        run = _run_of(self, request)
-        result = run.run(check).judged(self.expected_failures)
-        settle(result, request.node, run.about(f"{type(self).__module__}:{type(self).__qualname__}"))
+class BackplaneSuite(_Suite):
+    """The same for a backplane::
+
+        class TestMyBackplane(BackplaneSuite):
+            def make_backplane(self):
+                return MyBackplane(self.url, prefix="conformance")
+
+    `make_backplane` is called for every node that a check works with, on an event loop of the kit's own. It may be any
+    of what `check_backplane` takes, and may yield a `BackplaneSubject` to have outages checked too. Its attributes are
+    those of `NotificationStoreSuite`.
+    """
+
+    kind = "backplane"
+    factory = "make_backplane"
+
+    def make_backplane(self) -> Any:
+        raise NotImplementedError(f"{type(self).__name__} needs a make_backplane() that yields the backplane to test")
+
+
+class WebSuite(_Suite):
+    """The same for routes on a server::
+
+        class TestMyServer(WebSuite):
+            def make_mount(self):
+                return Mount(self.url, [{"x-user": "ada"}, {"x-user": "bob"}], send="/test/send")
+
+    `make_mount` is called and entered once, on an event loop of the kit's own; it may be a context manager or a
+    generator that starts the server and yields the `Mount`. Its attributes are those of `NotificationStoreSuite`.
+    """
+
+    kind = "web"
+    factory = "make_mount"
+
+    def make_mount(self) -> Any:
+        raise NotImplementedError(f"{type(self).__name__} needs a make_mount() that yields the Mount to test")
 
 
 PROPERTY: Final = "notistore"
 """The test property that carries a result to the plugin, across processes too."""
 
-_RUN = pytest.StashKey[Run]()
+_STAGE = pytest.StashKey[Stage[Any]]()
 
 
-def _run_of(suite: NotificationStoreSuite, request: pytest.FixtureRequest) -> Run:
-    """The class's run: begun by its first check, ended with the class."""
+def _stage_of(suite: _Suite, request: pytest.FixtureRequest) -> Stage[Any]:
+    """The class's stage: begun by its first check, ended with the class."""
     node: pytest.Class | None = request.node.getparent(pytest.Class)
     assert node is not None
-    if (run := node.stash.get(_RUN, None)) is None:
-        run = Run(suite.make_store, profile=suite.profile, contract=suite.contract, seed=suite.seed)
-        run.__enter__()
-        node.stash[_RUN] = run
-        node.addfinalizer(partial(_end, node, run))
-        if error := run.failure:
+    if (stage := node.stash.get(_STAGE, None)) is None:
+        make: Callable[[], Any] = getattr(suite, suite.factory)
+        stage = stage_of(suite.kind, make, profile=suite.profile, contract=suite.contract, seed=suite.seed)
+        stage.__enter__()
+        node.stash[_STAGE] = stage
+        node.addfinalizer(partial(_end, node, stage))
+        if error := stage.failure:
             where = "".join(traceback.format_tb(error.__traceback__)[-1:])
             what = "".join(traceback.format_exception_only(error))
-            pytest.fail(f"make_store could not be entered, so no check can be run:\n{where}{what}", pytrace=False)
-    elif run.failure:
-        pytest.skip("make_store could not be entered; the first check of this class says why")
-    return run
+            told = f"{suite.factory} could not be entered, so no check can be run:\n{where}{what}"
+            pytest.fail(told, pytrace=False)
+    elif stage.failure:
+        pytest.skip(f"{suite.factory} could not be entered; the first check of this class says why")
+    return stage
 
 
-def _end(node: pytest.Class, run: Run) -> None:
-    del node.stash[_RUN]
-    run.__exit__(None, None, None)
+def _end(node: pytest.Class, stage: Stage[Any]) -> None:
+    del node.stash[_STAGE]
+    stage.__exit__(None, None, None)
 
 
 def settle(result: Result, item: pytest.Item, about: About) -> None:

@@ -10,7 +10,7 @@ from importlib.metadata import entry_points
 from operator import attrgetter
 from typing import Any
 
-__all__ = ["load"]
+__all__ = ["load", "load_factory"]
 
 
 def load(target: str) -> Callable[[], Any]:
@@ -23,16 +23,25 @@ def load(target: str) -> Callable[[], Any]:
     installed = {entry.name: entry for entry in entry_points(group="notistore.stores")}
     if name in installed:
         return partial(installed[name].load(), rest)
-    wanted = "expected package.module:make_store, or NAME:URL with an installed store's name"
     known = f"installed are: {', '.join(sorted(installed)) or 'none'}"
+    return _factory(target, f"expected package.module:make_store, or NAME:URL with an installed store's name; {known}")
+
+
+def load_factory(target: str) -> Callable[[], Any]:
+    """The same for "package.module:make_backplane"."""
+    return _factory(target, "expected package.module:make_backplane")
+
+
+def _factory(target: str, wanted: str) -> Callable[[], Any]:
+    name, _, rest = target.partition(":")
     if not name or not rest:
-        raise ValueError(f"{wanted}, got {target!r}; {known}")
+        raise ValueError(f"got {target!r}; {wanted}")
     if "" not in sys.path:
         sys.path.insert(0, "")  # as `python -m` does; a console script does not look where it is run
     try:
         factory = attrgetter(rest)(import_module(name))
     except (ImportError, AttributeError) as error:
-        raise ValueError(f"{wanted}, got {target!r}: {error}; {known}") from error
+        raise ValueError(f"got {target!r}: {error}; {wanted}") from error
     if not callable(factory):
-        raise ValueError(f"{wanted}, got {target!r}, which is not callable")
+        raise ValueError(f"got {target!r}, which is not callable; {wanted}")
     return partial(factory)

@@ -1,120 +1,137 @@
-"""The backplane kit, on backplanes over real servers, and on ones that break one promise each."""
+"""The backplane kit, on one in memory that does it all and on ones that break one promise each."""
 
-import uuid
+import json
 
 import pytest
 
-from notistore_conformance import Outcome, check_backplane
-from notistore_conformance.backplanes import BACKPLANE_CHECKS
-from notistore_postgres import PostgresBackplane
+from notistore_conformance import BackplaneSuite, Outcome, check_backplane
+from notistore_conformance.backplane import BACKPLANE_CHECKS
+from notistore_conformance.clauses import BACKPLANE_CLAUSES, UNCHECKABLE
+
+from .broken_backplanes import BROKEN, CAUGHT_BY_MORE, Bus, FoldsKeys, MemoryBackplane, factory
+
+pytest_plugins = ["pytester"]
+
+MINE = """
+    from tests.conformance.broken_backplanes import FoldsKeys, MemoryBackplane, factory
+
+    make_backplane = factory(MemoryBackplane)
+    make_folding = factory(FoldsKeys)
+"""
 
 
-class Bus:
-    """What backplanes of one process share in place of a server."""
-
-    def __init__(self):
-        self.nodes = []
-
-
-class MemoryBackplane:
-    def __init__(self, bus):
-        self.bus = bus
-        self.keys = set()
-
-    async def open(self, receive, missed):
-        self.receive = receive
-        self.bus.nodes.append(self)
-
-    async def subscribe(self, keys):
-        self.keys |= set(keys)
-
-    async def unsubscribe(self, keys):
-        self.keys -= set(keys)
-
-    async def publish(self, messages):
-        for key, message in messages:
-            for node in self.bus.nodes:
-                if node.wants(key):
-                    node.receive(key, message)
-
-    def wants(self, key):
-        return key in self.keys
-
-    async def close(self):
-        self.bus.nodes.remove(self)
+@pytest.fixture
+def impatient(monkeypatch):
+    for name, seconds in (("_ARRIVAL", 1.0), ("_SECONDS", 2.0), ("_RETURN", 4.0)):
+        monkeypatch.setattr(f"notistore_conformance.backplane.site.{name}", seconds)
 
 
-class DoesNotHearItself(MemoryBackplane):
-    async def publish(self, messages):
-        self.bus.nodes.remove(self)
-        await super().publish(messages)
-        self.bus.nodes.append(self)
+def caught(report):
+    return [result.id for result in report.failed]
 
 
-class SubscribesLater(MemoryBackplane):
-    later: frozenset = frozenset()
-
-    async def subscribe(self, keys):
-        await super().subscribe(self.later)
-        self.later = frozenset(keys)
+def test_every_check_has_a_broken_backplane_that_only_it_catches():
+    assert set(BROKEN.values()) == BACKPLANE_CHECKS.keys()
 
 
-class FoldsKeys(MemoryBackplane):
-    def wants(self, key):
-        return key.lower() in {own.lower() for own in self.keys}
+@pytest.mark.parametrize("kind", BROKEN, ids=lambda kind: kind.__name__)
+async def test_a_broken_backplane_is_caught_by_its_check_alone(kind, impatient):
+    report = await check_backplane(factory(kind))
+    assert caught(report) == [BROKEN[kind]], str(report)
+    [failed] = report.failed
+    assert any(f"promised:\n    [{clause}]" in failed.message for clause in failed.clauses), failed.message
 
 
-class LimitsMessages(MemoryBackplane):
-    async def publish(self, messages):
-        await super().publish([(key, message[:8000]) for key, message in messages])
+@pytest.mark.parametrize("kind", CAUGHT_BY_MORE, ids=lambda kind: kind.__name__)
+async def test_a_broken_backplane_is_caught_by_its_check(kind, impatient):
+    report = await check_backplane(factory(kind), only=CAUGHT_BY_MORE[kind])
+    assert caught(report) == [CAUGHT_BY_MORE[kind]], str(report)
 
 
-class UnsubscribesForGood(MemoryBackplane):
-    async def unsubscribe(self, keys):
-        await super().unsubscribe(keys)
-        self.gone = set(keys)
-
-    def wants(self, key):
-        return super().wants(key) and key not in getattr(self, "gone", ())
-
-
-class OpensOnce(MemoryBackplane):
-    async def close(self):
-        await super().close()
-        self.wants = lambda key: False
-
-
-BROKEN = {
-    "backplane/delivers": DoesNotHearItself,
-    "backplane/at-once": SubscribesLater,
-    "backplane/keys": FoldsKeys,
-    "backplane/bytes": LimitsMessages,
-    "backplane/unsubscribe": UnsubscribesForGood,
-    "backplane/closes": OpensOnce,
-}
-
-
-def test_every_check_has_a_broken_backplane():
-    assert BROKEN.keys() == BACKPLANE_CHECKS.keys()
-
-
-@pytest.mark.parametrize("id", BROKEN)
-async def test_a_broken_backplane_is_caught_by_the_check_named_for_it(id, monkeypatch):
-    monkeypatch.setattr("notistore_conformance.backplanes._ARRIVAL", 0.1)
-    bus = Bus()
-    report = await check_backplane(lambda: BROKEN[id](bus))
-    assert id in [result.id for result in report.failed], str(report)
-    assert "promised:" in next(result.message for result in report.failed if result.id == id)
+def test_every_clause_has_a_check_or_a_reason_why_not():
+    cited = {clause for check in BACKPLANE_CHECKS.values() for clause in check.clauses}
+    assert cited == BACKPLANE_CLAUSES.keys() - UNCHECKABLE.keys()
 
 
 async def test_a_backplane_that_does_it_all_conforms():
-    bus = Bus()
-    report = await check_backplane(lambda: MemoryBackplane(bus), name="memory")
+    report = await check_backplane(factory(MemoryBackplane), name="memory")
     assert report.verdict == f"CONFORMS ({len(BACKPLANE_CHECKS)} passed)", str(report)
-    assert {result.outcome for result in report.results} == {Outcome.PASSED}
+    assert json.loads(report.to_json())["kind"] == "backplane"
+    assert report.about.backend == "memory"
 
 
-async def test_the_backplane_of_postgresql_conforms(postgres_url):
-    prefix = f"kit_{uuid.uuid4().hex[:8]}"
-    report = await check_backplane(lambda: PostgresBackplane(postgres_url, prefix=prefix))
+async def test_what_a_factory_cannot_do_is_not_offered():
+    bus = Bus()
+    report = await check_backplane(lambda: MemoryBackplane(bus))
     assert report.conforms, str(report)
+    not_offered = {result.id for result in report.results if result.outcome is Outcome.UNSUPPORTED}
+    assert len(not_offered) == 5
+    assert "a way to cut it off from its server (BackplaneSubject.outage)" in str(report)
+
+
+async def test_expected_failures_are_strict(impatient):
+    expected = {"backplane/keys": "no case yet, #7", "backplane/once": "but it does"}
+    report = await check_backplane(factory(FoldsKeys), expected_failures=expected, only="backplane/")
+    outcomes = {result.id: result.outcome for result in report.results}
+    assert outcomes["backplane/keys"] is Outcome.EXPECTED
+    assert outcomes["backplane/once"] is Outcome.FAILED
+    with pytest.raises(ValueError, match="names no check of the kit: count/unread"):
+        await check_backplane(factory(FoldsKeys), expected_failures={"count/unread": "a store's"})
+
+
+async def test_what_is_no_backplane_is_refused():
+    with pytest.raises(TypeError, match=r"expected make_backplane to give a backplane.*got 42"):
+        await check_backplane(lambda: 42)
+
+
+class TestSuite(BackplaneSuite):
+    """The class."""
+
+    bus = Bus()
+
+    def make_backplane(self):
+        yield MemoryBackplane(self.bus)
+
+
+def test_expected_failures_of_the_suite_are_of_its_own_checks(pytester):
+    pytester.makepyfile(
+        """
+        from notistore_conformance import BackplaneSuite
+        from tests.conformance.broken_backplanes import FoldsKeys, factory
+
+        class TestMine(BackplaneSuite):
+            expected_failures = {"backplane/keys": "#7"}
+            make = factory(FoldsKeys)
+
+            def make_backplane(self):
+                return type(self).make()
+        """
+    )
+    result = pytester.runpytest_subprocess("-p", "no:cacheprovider", "-k", "keys", timeout=120)
+    result.assert_outcomes(passed=1, xfailed=1, deselected=len(BACKPLANE_CHECKS) - 2)
+
+
+def test_the_flag_checks_a_backplane_and_a_store_in_one_run(pytester):
+    pytester.makepyfile(mine=MINE)
+    result = pytester.runpytest_subprocess(
+        *("-p", "no:cacheprovider", "--notistore-backplane=mine:make_backplane", "--notistore=memory:"),
+        *("-k", "backplane/keys or get/", "--notistore-report=out.json", "--notistore-badge=out.svg"),
+        timeout=120,
+    )
+    result.stdout.fnmatch_lines(["mine:make_backplane: PARTIAL (1 passed*"])
+    assert result.ret == 0
+    reports = json.loads((pytester.path / "out.json").read_text())["reports"]
+    assert {report["kind"] for report in reports} == {"store", "backplane"}
+    assert "notistore store, backplane 1.0: partial" in (pytester.path / "out.svg").read_text()
+
+
+def test_the_command_line_checks_a_backplane(pytester, monkeypatch, capsys):
+    from notistore.cli import main
+
+    pytester.makepyfile(mine=MINE)
+    pytester.syspathinsert()
+    assert main(["conform", "--backplane", "mine:make_backplane", "--only", "backplane/keys"]) == 0
+    assert main(["conform", "--backplane", "mine:make_folding", "--only", "backplane/keys"]) == 1
+    assert "[delivery.keys]" in capsys.readouterr().out
+    assert main(["conform", "--backplane", "memory:"]) == 2
+    assert "expected package.module:make_backplane" in capsys.readouterr().err

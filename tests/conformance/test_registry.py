@@ -19,7 +19,7 @@ def test_every_clause_of_the_docstrings_is_read():
 
 def test_every_clause_has_a_check_or_a_reason_why_not():
     cited = {clause for check in CHECKS.values() for clause in check.clauses}
-    assert CLAUSES.keys() - cited == UNCHECKABLE.keys()
+    assert CLAUSES.keys() - cited == CLAUSES.keys() & UNCHECKABLE.keys()
 
 
 def test_every_check_cites_clauses_that_exist():

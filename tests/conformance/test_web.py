@@ -1,126 +1,213 @@
 """The web kit, held against every mount there is on a real server, and against servers that break one promise each."""
 
 import asyncio
+import re
 from functools import partial
+from pathlib import Path
 
 import pytest
 
 from notistore import Inbox, MemoryStore, Recipient, SseHub
-from notistore_conformance import Outcome, check_web
-from notistore_conformance.web import WEB_CHECKS, run_web_check
+from notistore_conformance import Mount, Outcome, WebSuite, check_web
+from notistore_conformance.web import WEB_CHECKS, WebStage
+from notistore_conformance.web.promises import UNSEEN, WIRE
 from tests.web.mounts import MOUNTS, standalone
 from tests.web.served import serving
+
+from .broken_servers import BROKEN, SEND, with_send
 
 pytest_plugins = ["pytester"]
 
 IDENTITIES = [{"x-user": "42"}, {"x-user": "43"}]
+PAGE = (Path(__file__).parents[2] / "docs" / "wire.md").read_text(encoding="utf-8")
+
+
+def fresh():
+    return Inbox(MemoryStore(), SseHub())
 
 
 async def filled():
-    inbox = Inbox(MemoryStore(), SseHub())
+    inbox = fresh()
     for n in range(4):
         await inbox.send(Recipient("42"), "invoice.paid", {"n": n})
     return inbox
 
 
-async def checked(app, prefix=""):
-    async with serving() as server:
-        server.app = app
-        report = await check_web(server.url + prefix, IDENTITIES)
-        await server.idle()
-    return report
-
-
 @pytest.mark.parametrize("name", MOUNTS)
 async def test_every_mount_conforms(name):
-    report = await checked(MOUNTS[name].build(await filled()), MOUNTS[name].prefix)
+    inbox = fresh()
+    async with serving() as server:
+        server.app = with_send(MOUNTS[name].build(inbox), inbox)
+        report = await check_web(server.url + MOUNTS[name].prefix, IDENTITIES, send=server.url + SEND)
+        await server.idle()
     assert report.conforms, str(report)
+    assert {result.outcome for result in report.results} == {Outcome.PASSED}
+
+
+async def test_it_leaves_nothing_behind():
+    inbox = fresh()
+    async with serving() as server:
+        server.app = with_send(standalone(inbox), inbox)
+        await check_web(server.url, IDENTITIES, send=SEND)
+    assert [await inbox.count(Recipient(id)) for id in ("42", "43")] == [0, 0]
+
+
+async def test_without_a_way_to_send_it_uses_what_is_there_deletes_nothing_and_is_partial():
+    inbox = await filled()
+    async with serving() as server:
+        server.app = standalone(inbox)
+        report = await check_web(server.url, IDENTITIES)
+    assert report.verdict.startswith("PARTIAL")
+    outcomes = {result.id: result.outcome for result in report.results}
+    assert outcomes["web/marks"] is outcomes["web/stream-read"] is Outcome.PASSED
+    assert outcomes["web/delete"] is Outcome.NOT_RUN
+    assert "the kit was not told how to send a notification" in str(report)
+    assert await inbox.count(Recipient("42")) == 4
 
 
 async def test_an_inbox_that_holds_too_little_is_partial():
-    report = await checked(standalone(Inbox(MemoryStore(), SseHub())))
+    async with serving() as server:
+        server.app = standalone(fresh())
+        report = await check_web(server.url, IDENTITIES)
     assert report.verdict.startswith("PARTIAL")
     assert "has to hold 3 notifications, it holds 0" in str(report)
 
 
-def answers(app, change):
-    """The app with what it sends changed; `change` is given each message and the request's scope."""
+async def test_a_function_may_send():
+    inbox = fresh()
 
-    async def changed(scope, receive, send):
-        async def send_changed(message):
-            await send(change(scope, message))
+    def send(identity, type, data, key):
+        sending = inbox.send(Recipient(identity["x-user"]), type, data, key=key)
+        return asyncio.wrap_future(asyncio.run_coroutine_threadsafe(sending, loop))
 
-        await app(scope, receive, send_changed)
-
-    return changed
-
-
-def requests(app, change):
-    """The app with each request's scope changed."""
-
-    async def changed(scope, receive, send):
-        await app(change(scope), receive, send)
-
-    return changed
-
-
-def status(old, new, scope, message):
-    return message | {"status": new} if message.get("status") == old else message
-
-
-def body(old, new, scope, message):
-    return message | {"body": message["body"].replace(old, new)} if "body" in message else message
-
-
-def header(name, value, scope, message):
-    if "headers" not in message:
-        return message
-    return message | {"headers": [(k, v) for k, v in message["headers"] if k != name] + [(name, value)]}
-
-
-def without(name, scope):
-    return scope | {"headers": [(key, value) for key, value in scope["headers"] if key != name]}
-
-
-def everyone(scope):
-    return without(b"x-user", scope) | {"headers": [*without(b"x-user", scope)["headers"], (b"x-user", b"42")]}
-
-
-BROKEN = {
-    "web/page": lambda app: answers(app, partial(header, b"cache-control", b"public, max-age=60")),
-    "web/keyset": lambda app: answers(app, partial(body, b'"next"', b'"last"')),
-    "web/garbage": lambda app: answers(app, partial(status, 422, 400)),
-    "web/no-recipient": lambda app: answers(app, partial(status, 401, 200)),
-    "web/marks": lambda app: answers(app, partial(status, 204, 200)),
-    "web/not-yours": lambda app: requests(app, everyone),
-    "web/many": lambda app: answers(app, partial(body, b"updated", b"changed")),
-    "web/etag": lambda app: requests(app, partial(without, b"if-none-match")),
-    "web/cross-site": lambda app: requests(app, lambda scope: without(b"origin", without(b"sec-fetch-site", scope))),
-    "web/stream": lambda app: answers(app, partial(body, b"\n", b"\r\n")),
-}
-
-
-@pytest.mark.parametrize("id", BROKEN)
-async def test_a_server_that_breaks_a_promise_is_caught_by_the_check_of_it(id):
+    loop = asyncio.get_running_loop()
     async with serving() as server:
-        server.app = BROKEN[id](standalone(await filled()))
-        result = await run_web_check(id, server.url, IDENTITIES, "/notifications")
-    assert result.outcome is Outcome.FAILED
-    assert "promised:" in result.message, result.message
+        server.app = standalone(inbox)
+        report = await check_web(server.url, IDENTITIES, send=send, only="web/delete")
+    assert [result.outcome for result in report.results] == [Outcome.PASSED], str(report)
 
 
-def test_every_check_has_a_server_that_breaks_it():
-    assert BROKEN.keys() == WEB_CHECKS.keys()
+async def test_a_session_of_one_recipient_is_not_kept_for_the_other():
+    inbox = fresh()
+    app = with_send(standalone(inbox), inbox)
+
+    async def remembers(scope, receive, send):
+        """Whoever has been here before need not say who they are."""
+        cookies = dict(scope["headers"]).get(b"cookie", b"").partition(b"=")[2]
+        if cookies and b"x-user" not in dict(scope["headers"]):
+            scope = scope | {"headers": [*scope["headers"], (b"x-user", cookies)]}
+
+        async def sent(message):
+            if "headers" in message:
+                cookie = (b"set-cookie", b"user=" + dict(scope["headers"]).get(b"x-user", b""))
+                message = message | {"headers": [*message["headers"], cookie]}
+            await send(message)
+
+        await app(scope, receive, sent)
+
+    async with serving() as server:
+        server.app = remembers
+        report = await check_web(server.url, IDENTITIES, send=SEND, only="web/no-recipient")
+    assert [result.outcome for result in report.results] == [Outcome.PASSED], str(report)
+
+
+# The kit proves itself
+
+
+def checks_of(promise):
+    return [check for check in WEB_CHECKS.values() if promise in check.clauses]
+
+
+@pytest.mark.parametrize("promise", BROKEN)
+async def test_a_server_that_breaks_a_promise_is_caught_by_a_check_of_it(promise):
+    inbox = fresh()
+
+    def run(url):
+        with WebStage(lambda: Mount(url, IDENTITIES, SEND)) as stage:
+            return [stage.run(check) for check in checks_of(promise)]
+
+    async with serving() as server:
+        server.app = BROKEN[promise](with_send(standalone(inbox), inbox))
+        results = await asyncio.to_thread(run, server.url)
+    messages = [result.message for result in results if result.outcome is Outcome.FAILED]
+    assert any(f"promised:\n    [{promise}] " in message for message in messages), messages or results
+
+
+def test_every_promise_has_a_check_and_a_server_that_breaks_it_or_a_reason_why_not():
+    assert {promise for check in WEB_CHECKS.values() for promise in check.clauses} == WIRE.keys() - UNSEEN.keys()
+    assert BROKEN.keys() == WIRE.keys() - UNSEEN.keys()
+
+
+def test_every_check_is_of_a_promise():
+    assert all(check.clauses for check in WEB_CHECKS.values())
+
+
+def test_every_promise_stands_on_the_page_of_the_wire():
+    assert set(re.findall(r"`\[([a-z.-]+)\]`", PAGE)) == WIRE.keys()
+
+
+def test_every_line_of_the_page_of_the_wire_has_a_promise():
+    promised = PAGE.partition("\n## Routes\n")[2].partition("\n## What clients make of `data`\n")[0]
+    for block in promised.split("\n\n"):
+        rows = (
+            [line for line in block.splitlines() if line.startswith("| ")][1:] if "|---" in block else [block.strip()]
+        )
+        for row in rows:
+            if not row.startswith("## "):
+                assert re.search(r"`\[[a-z.-]+\]`", row), row
+
+
+# The doors
 
 
 async def test_the_flag_checks_a_server(pytester):
+    inbox = fresh()
     async with serving() as server:
-        server.app = standalone(await filled())
+        server.app = with_send(standalone(inbox, path="/bell"), inbox)
         options = [f"--notistore-web-identity={name}: {value}" for who in IDENTITIES for name, value in who.items()]
+        options += ["--notistore-web-send=/test/send", "--notistore-web-path=/bell", "--notistore-badge=out.json"]
         run = partial(
             pytester.runpytest_subprocess, "-p", "no:cacheprovider", f"--notistore-web={server.url}", timeout=60
         )
         result = await asyncio.to_thread(run, *options, "--notistore-report=out.svg")
-    result.stdout.fnmatch_lines(["*CONFORMS (10 passed)*"])
+    result.stdout.fnmatch_lines([f"*CONFORMS ({len(WEB_CHECKS)} passed)*"])
     assert result.ret == 0
-    assert "conforms" in (pytester.path / "out.svg").read_text()
+    assert "notistore web 1.0: conforms" in (pytester.path / "out.svg").read_text()
+    assert '"message": "conforms"' in (pytester.path / "out.json").read_text()
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--notistore-web-identity=x-user: 42"], "*expected two identities*got ?'x-user: 42'?*"),
+        (["--notistore-web-identity=x-user: 42", "--notistore-web-identity=bob"], "*expected two identities*"),
+        ([f"--notistore-web-identity=x-user: {n}" for n in "12"] + ["-n", "2"], "*leave out -n*"),
+    ],
+)
+def test_a_wrong_use_of_the_flag_is_explained(pytester, options, told):
+    result = pytester.runpytest_subprocess("--notistore-web=http://localhost:1", *options, timeout=60)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([told])
+
+
+async def test_the_command_line_checks_a_server(capsys):
+    from notistore.cli import main
+
+    inbox = fresh()
+    async with serving() as server:
+        server.app = with_send(standalone(inbox), inbox)
+        command = ["conform", "--web", server.url, "--identity", "x-user: 42", "--identity", "x-user: 43"]
+        assert await asyncio.to_thread(main, [*command, "--send", SEND]) == 0
+        assert f"CONFORMS ({len(WEB_CHECKS)} passed)" in capsys.readouterr().out
+        assert await asyncio.to_thread(main, command[:-2]) == 2
+        assert "expected two identities" in capsys.readouterr().err
+
+
+class TestSuite(WebSuite):
+    """The class, on a server that its factory starts."""
+
+    async def make_mount(self):
+        inbox = fresh()
+        async with serving() as server:
+            server.app = with_send(standalone(inbox), inbox)
+            yield Mount(server.url, IDENTITIES, SEND, backend="uvicorn")

@@ -1,0 +1,175 @@
+"""The event stream, frame by frame."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from typing import Final
+
+from ...context import NotOffered
+from ..registry import web_check
+from ..visit import Visit
+
+_MOST_TOLD: Final = 20  # notifications of one change that have a frame each
+_STREAMS: Final = 64  # streams the kit opens in search of a cap
+
+
+@web_check("web/stream", "A stream is an event stream that no proxy keeps back", "stream.headers")
+async def stream(v: Visit) -> None:
+    async with v.stream() as stream:
+        v.equal("stream.headers", stream.status, 200, "its status")
+        for name, expected in (
+            ("content-type", "text/event-stream"),
+            ("cache-control", "no-cache, no-transform"),
+            ("x-accel-buffering", "no"),
+        ):
+            got = stream.headers.get(name, "")
+            v.equal("stream.headers", got.partition(";")[0] if name == "content-type" else got, expected, name)
+
+
+@web_check("web/stream-count", "It begins with the count, whatever it is by then", "frames.count")
+async def stream_count(v: Visit) -> None:
+    [id] = await v.some()
+    for verb in ("read", "unread"):
+        await v.ask("POST", f"/{id}/{verb}")
+        unread = await v.badge()
+        async with v.stream() as stream:
+            first = await v.first(stream)
+        v.equal("frames.count", (first.event, first.json()), ("notification", {"count": unread}))
+        v.equal("frames.count", bool(first.id), True, f"that its id, {first.id!r}, is not empty")
+        v.equal("frames.count", (first.retry or "").isdecimal(), True, f"that its retry, {first.retry!r}, is a number")
+
+
+@web_check("web/stream-resumed", "One that comes back is told to refetch after the count", "frames.resumed")
+async def stream_resumed(v: Visit) -> None:
+    async with v.stream() as stream:
+        last = (await v.frame("frames.resumed", stream, "the count")).id
+    async with v.stream(Last_Event_ID=last or "1") as stream:
+        first = await v.frame("frames.resumed", stream, "the count")
+        v.equal("frames.resumed", set(first.json() or {}), {"count"}, "the first frame")
+        await v.told("frames.resumed", stream, "notification", None)
+
+
+@web_check("web/stream-lines", "Line ends are LF only, and no text breaks a line", "frames.lines")
+async def stream_lines(v: Visit) -> None:
+    nasty = "a\rb\nc\r\nd\x85e\u2028f\u2029g\x0bh\x0c\u00fc: k\n\nevent: evil\ndata: 1\n\n"
+    async with v.stream() as stream:
+        await v.frame("frames.lines", stream, "the count")
+        await v.sent(data={"text": nasty})
+        await v.frame("frames.lines", stream, "what was sent")
+        [shown] = await v.own()
+        v.equal("frames.lines", shown["data"], {"text": nasty}, "the data that was sent")
+        v.equal("frames.lines", b"\r" in stream.read, False, "that there is a CR on the stream")
+        v.equal("frames.lines", stream.read.isascii(), True, "that all of it is ASCII")
+
+
+@web_check("web/stream-item", "What lands or evolves is told as its item", "frames.item")
+async def stream_item(v: Visit) -> None:
+    async with v.stream() as stream, v.stream() as second:
+        for open in (stream, second):
+            await v.frame("frames.item", open, "the count")
+        for step in (1, 2):
+            await v.sent(key=v.type, data={"step": step, "count": 99})
+            item = (await v.own())[0]
+            for open in (stream, second):
+                await v.told("frames.item", open, "notification", item)
+
+
+@web_check("web/stream-yours", "Nobody hears another's", "frames.yours")
+async def stream_yours(v: Visit) -> None:
+    async with v.stream() as stream:
+        await v.frame("frames.yours", stream, "the count")
+        [theirs] = await v.sent(who=v.other)
+        await v.ask("POST", f"/{theirs}/read", who=v.other)
+        [mine] = await v.sent()
+        frame = await v.frame("frames.yours", stream, "what was sent to this recipient")
+        v.equal("frames.yours", (frame.json() or {}).get("id"), mine, "the id of the first notification told")
+
+
+@web_check(
+    "web/stream-marks", "Each mark and delete is told by its frame and the empty one", "frames.read", "frames.unread",
+    "frames.delete", "frames.empty",
+)  # fmt: skip
+async def stream_marks(v: Visit) -> None:
+    [id] = await v.sent()
+    async with v.stream() as stream:
+        await v.frame("frames.empty", stream, "the count")
+        await v.ask("POST", f"/{id}/read")
+        [shown] = await v.own()
+        await v.told("frames.read", stream, "read", {"notificationId": id, "readAt": shown["readAt"]})
+        await v.told("frames.empty", stream, "notification", None)
+        await v.ask("POST", f"/{id}/unread")
+        await v.told("frames.unread", stream, "unread", {"notificationId": id})
+        await v.told("frames.empty", stream, "notification", None)
+        await v.ask("DELETE", f"/{id}")
+        await v.told("frames.delete", stream, "delete", {"notificationId": id})
+        await v.told("frames.empty", stream, "notification", None)
+
+
+@web_check("web/stream-read", "A mark is told on a stream that is open", "frames.read", "frames.empty")
+async def stream_read(v: Visit) -> None:
+    [id] = await v.some()
+    await v.ask("POST", f"/{id}/unread")
+    async with v.stream() as stream:
+        await v.frame("frames.read", stream, "the count")
+        await v.ask("POST", f"/{id}/read")
+        [shown] = (await v.json(params={"limit": 1}))["items"]
+        await v.told("frames.read", stream, "read", {"notificationId": id, "readAt": shown["readAt"]})
+        await v.told("frames.empty", stream, "notification", None)
+
+
+@web_check("web/stream-read-all", "A mark-all is told with a null id", "frames.all-read", "frames.empty")
+async def stream_read_all(v: Visit) -> None:
+    [id] = await v.some()
+    await v.ask("POST", f"/{id}/unread")
+    async with v.stream() as stream:
+        await v.frame("frames.all-read", stream, "the count")
+        await v.ask("POST", "/read-all")
+        frame = await v.frame("frames.all-read", stream, "event: read")
+        v.equal("frames.all-read", (frame.event, set(frame.json() or {})), ("read", {"notificationId", "readAt"}))
+        v.equal("frames.all-read", frame.json()["notificationId"], None, "its id")
+        await v.told("frames.empty", stream, "notification", None)
+
+
+@web_check("web/stream-filtered", "A mark-all that was filtered is told by the empty frame alone", "frames.filtered")
+async def stream_filtered(v: Visit) -> None:
+    await v.sent()
+    async with v.stream() as stream:
+        await v.frame("frames.filtered", stream, "the count")
+        await v.ask("POST", "/read-all", params={"type": v.type})
+        await v.told("frames.filtered", stream, "notification", None)
+
+
+@web_check("web/stream-many", "Up to 20 marks at once have a frame each, more the empty one alone", "frames.many")
+async def stream_many(v: Visit) -> None:
+    ids = await v.sent(2 * _MOST_TOLD + 1)
+    async with v.stream() as stream:
+        await v.frame("frames.many", stream, "the count")
+        await v.ask("PATCH", "/read", json={"ids": ids[:_MOST_TOLD]})
+        told = [await v.frame("frames.many", stream, "event: read") for _ in range(_MOST_TOLD)]
+        named = {(frame.event, (frame.json() or {}).get("notificationId")) for frame in told}
+        v.equal("frames.many", named, {("read", id) for id in ids[:_MOST_TOLD]}, "the frames of 20 marks")
+        await v.told("frames.many", stream, "notification", None)
+        await v.ask("PATCH", "/read", json={"ids": ids[_MOST_TOLD:]})
+        await v.told("frames.many", stream, "notification", None)
+        await v.sent()
+        frame = await v.frame("frames.many", stream, "the notification sent afterwards")
+        v.equal("frames.many", "id" in (frame.json() or {}), True, "that nothing more was told of 21 marks")
+
+
+@web_check("web/stream-cap", "Past the cap of open streams one is the count, retry: 30000 and the end", "degraded.cap")
+async def stream_cap(v: Visit) -> None:
+    await v.some()
+    unread = await v.badge()
+    held = []  # one that no one refers to any more is closed
+    async with AsyncExitStack() as stack:
+        for _ in range(_STREAMS):
+            stream = await stack.enter_async_context(v.stream())
+            held.append(stream)
+            v.equal("degraded.cap", stream.status, 200, "the status")
+            first = await v.frame("degraded.cap", stream, "the count")
+            if first.retry == "30000":
+                break
+        else:
+            raise NotOffered(f"a cap of open streams below {_STREAMS}")
+        v.equal("degraded.cap", (first.event, first.json()), ("notification", {"count": unread}))
+        v.equal("degraded.cap", await stream.frame(), None, "what follows the count")
