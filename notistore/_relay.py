@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+import time
 from collections.abc import Awaitable, Callable, Collection, Iterable
 from typing import Final
 
@@ -108,7 +109,7 @@ class Relay:
 
     async def _keep_publishing(self) -> None:
         await self._opened.wait()
-        attempt = 0
+        attempt, failing_since = 0, 0.0
         while not _cancelled():
             await self._to_publish.wait()
             self._to_publish.clear()
@@ -123,8 +124,12 @@ class Relay:
                 self.failures += 1
                 if not self.failing:
                     self.failing = True
-                    why = f"{type(error).__name__}: {error}"
-                    _log.warning("the backplane cannot publish (%s); other nodes are told when it can", why)
+                    failing_since = time.monotonic()
+                    _log.warning(
+                        "the backplane cannot publish (%s): streams of other processes hear nothing from here until "
+                        "it can, and are then told to refetch; look after the backplane's server",
+                        _why(error),
+                    )
                 self._remember(owed | batch.keys())
                 self._to_publish.set()
                 await pause(attempt)
@@ -132,7 +137,9 @@ class Relay:
                 continue
             if self.failing:
                 self.failing, attempt = False, 0
-                _log.warning("the backplane publishes again; %d keys were told to refetch", len(owed))
+                told = "everyone was" if ANYONE in owed else f"{len(owed)} recipients were"
+                seconds = time.monotonic() - failing_since
+                _log.warning("the backplane publishes again after %.1f s; %s told to refetch", seconds, told)
             if not self._to_publish.is_set():
                 self._idle.set()
 
@@ -160,8 +167,14 @@ class Relay:
             try:
                 await self._backplane.open(self._take, self._missed)
                 self._opened.set()
-            except Exception:
-                _log.exception("the backplane could not be opened; trying again")
+            except Exception as error:
+                level = logging.DEBUG if attempt else logging.WARNING  # told of once, as outages are
+                _log.log(
+                    level,
+                    "the backplane could not be opened (%s): streams hear only what this process sends; trying again",
+                    _why(error),
+                    exc_info=True,
+                )
                 await pause(attempt)
                 attempt += 1
 
@@ -173,8 +186,17 @@ class Relay:
         except Exception as error:
             level = logging.WARNING if self._subscribing else logging.DEBUG  # an outage is told of once
             self._subscribing = False
-            why = f"{type(error).__name__}: {error}"
-            _log.log(level, "the backplane could not %s %d keys now (%s)", call.__name__, len(keys), why)
+            _log.log(
+                level,
+                "the backplane could not %s %d keys now (%s); it does so once it is connected again",
+                call.__name__,
+                len(keys),
+                _why(error),
+            )
+
+
+def _why(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
 
 
 def _cancelled() -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Any, Final, NoReturn, Protocol, TypeAlias
 
@@ -93,12 +94,12 @@ async def keep_connected(session: Callable[[Callable[[], None]], Awaitable[None]
             is gone.
         name: what the log calls it; an outage is one warning, and its end another.
     """
-    attempt, failing = 0, False
+    attempt, failing, since = 0, False, 0.0
 
     def up() -> None:
         nonlocal attempt, failing
         if failing:
-            _log.warning("%s: connected again", name)
+            _log.warning("%s: connected again after %.1f s", name, time.monotonic() - since)
         attempt, failing = 0, False
 
     while True:
@@ -112,8 +113,13 @@ async def keep_connected(session: Callable[[Callable[[], None]], Awaitable[None]
         finally:
             await end(running)
         if not failing:
-            _log.warning("%s: no connection (%s); trying until there is one", name, why)
-        failing = True
+            failing, since = True, time.monotonic()
+            _log.warning(
+                "%s: no connection (%s): this process hears nothing of others until there is one, and then gives every "
+                "stream a fresh count; it keeps trying",
+                name,
+                why,
+            )
         await pause(attempt)
         attempt += 1
 

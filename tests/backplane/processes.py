@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import os
 import random
 import signal
 import sys
@@ -32,7 +33,7 @@ async def process(task: Callable[..., object], *arguments: object) -> AsyncItera
     command = (sys.executable, "-m", __name__, task.__name__, json.dumps(arguments))
     pipe = asyncio.subprocess.PIPE
     running = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdin=pipe, stdout=pipe)
-    expected: int | None = 0
+    expected: int | None = -signal.SIGKILL if task is store_and_be_killed else 0
     try:
         yield running
     finally:
@@ -106,7 +107,16 @@ def end_in_the_middle(kind: str, url: str, prefix: str) -> None:
         asyncio.run(main(turns))
 
 
-async def serve(kind: str, url: str, prefix: str, database: str) -> None:
+async def store_and_be_killed(kind: str, url: str, prefix: str, database: str, id: str) -> None:
+    """A send that has been acknowledged, and of which no other process hears."""
+    from notistore_sqlalchemy import open_store
+
+    async with open_store(database) as store, backplane(kind, url, prefix) as plane, SseHub(plane) as hub:
+        await Inbox(store, hub).send(Recipient(id), "test")
+        os.kill(os.getpid(), signal.SIGKILL)  # before the hub's own task has its turn
+
+
+async def serve(kind: str, url: str, prefix: str, database: str, lifetime: float = 600.0) -> None:
     """An application server, wired as one would be; prints its address."""
     import socket
 
@@ -122,7 +132,7 @@ async def serve(kind: str, url: str, prefix: str, database: str) -> None:
 
     engine = create_async_engine(database)
     plane, close = make(kind, url, prefix)
-    hub = SseHub(plane)
+    hub = SseHub(plane, lifetime=lifetime)
     inbox = Inbox(SQLAlchemyStore(engine), hub)
 
     @asynccontextmanager

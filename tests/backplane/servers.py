@@ -43,6 +43,8 @@ class Wire:
         self._writers: set[asyncio.StreamWriter] = set()
         self._healthy_since = 0
         self._joined = 0
+        self._mended = asyncio.Event()
+        self._mended.set()
         self.received = 0
 
     async def __aenter__(self) -> Self:
@@ -66,6 +68,15 @@ class Wire:
         """Lose everything on the connections there are, without closing them; new ones work."""
         self._healthy_since = self._joined
 
+    def cut(self) -> None:
+        """Break the connections there are; new ones get nowhere until `mend`."""
+        self._mended.clear()
+        for writer in self._writers:
+            writer.transport.abort()
+
+    def mend(self) -> None:
+        self._mended.set()
+
     def _join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.create_task(self._carry(reader, writer))
         self._tasks.add(task)
@@ -73,9 +84,11 @@ class Wire:
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         number = self._joined
         self._joined += 1
+        self._writers.add(writer)
+        await self._mended.wait()
         parts = urlsplit(self._behind)
         server_reader, server_writer = await asyncio.open_connection(parts.hostname, parts.port)
-        self._writers |= {writer, server_writer}
+        self._writers.add(server_writer)
 
         async def pump(source: asyncio.StreamReader, target: asyncio.StreamWriter, *, to_server: bool) -> None:
             try:

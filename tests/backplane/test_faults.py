@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
 
 from notistore import Inbox, MemoryStore, Recipient, SseHub
 from notistore.hub import Subscription
@@ -40,10 +41,23 @@ async def recovered(hub: SseHub) -> None:
         await hub.flush()
 
 
+class Counted(MemoryStore):
+    """Notes for how many recipients each query counts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.queries: list[int] = []
+
+    async def unread_counts(self, recipients: Sequence[Recipient], **options: Any) -> Mapping[Recipient, int]:
+        self.queries.append(len(recipients))
+        return await super().unread_counts(recipients, **options)
+
+
 async def test_after_a_crash_every_stream_gets_a_fresh_count_soon(own_service: Service) -> None:
     users = [Recipient(str(n)) for n in range(1000)]
+    store = Counted()
     async with own_service.hub() as hub:
-        inbox = Inbox(MemoryStore(), hub)
+        inbox = Inbox(store, hub)
         for user in users[::2]:
             await inbox.send(user, "test", push=False)
         loop = asyncio.get_running_loop()
@@ -59,6 +73,7 @@ async def test_after_a_crash_every_stream_gets_a_fresh_count_soon(own_service: S
             await asyncio.to_thread(own_service.server.start)
             back = loop.time()
             told_at = await asyncio.gather(*counts)
+        assert store.queries[:10] == [100] * 10, "it counted for fewer at a time"
         assert max(told_at) - min(told_at) < 2.0
         assert min(told_at) - back < 4.0, "it was long in noticing that the server is back"
 

@@ -9,14 +9,14 @@ import pytest
 
 asyncpg = pytest.importorskip("asyncpg")
 
-from notistore import Recipient, SseHub  # noqa: E402
+from notistore import Inbox, Recipient, SseHub  # noqa: E402
 from notistore.errors import InvalidArgument  # noqa: E402
 from notistore.sse import SOMETHING_CHANGED, Event  # noqa: E402
 from notistore_postgres import PostgresBackplane  # noqa: E402
 from notistore_postgres.payloads import Joiner, Splitter  # noqa: E402
 
 from .conftest import prefix  # noqa: E402
-from .reading import DONE, until, until_done  # noqa: E402
+from .reading import DONE, frame, until, until_done  # noqa: E402
 
 USER = Recipient("42")
 
@@ -98,6 +98,41 @@ async def test_connections_are_its_own_and_may_be_cut(postgres_url: str, raw: as
     async with asyncio.timeout(5):
         while await raw.fetchval(f"SELECT count(*) {mine}", name):
             pass
+
+
+async def test_nothing_is_notified_inside_a_transaction_of_the_applications(empty_postgres_url: str) -> None:
+    """Its commit would take the lock that all commits with a NOTIFY share, and its rollback what others were sent."""
+    pytest.importorskip("sqlalchemy")
+    from sqlalchemy import event
+    from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
+
+    from notistore_sqlalchemy import SQLAlchemyStore
+
+    name = prefix()
+    engine = create_async_engine(empty_postgres_url.replace("postgresql:", "postgresql+asyncpg:"))
+    statements: list[str] = []
+    event.listen(engine.sync_engine, "before_cursor_execute", lambda *heard: statements.append(heard[2]))
+    store = SQLAlchemyStore(engine)
+    await store.create_schema()
+    async with (
+        SseHub(PostgresBackplane(empty_postgres_url, prefix=name)) as hub,
+        SseHub(PostgresBackplane(empty_postgres_url, prefix=name)) as other,
+        other.subscribe(USER) as stream,
+    ):
+        inbox = Inbox(store, hub)
+        for end in ("rollback", "commit"):
+            async with AsyncSession(engine) as session:
+                await inbox.bind(session).send(USER, end)
+                hub.publish(USER, Event("before", end))
+                await hub.flush()
+                await getattr(session, end)()
+        hub.publish(USER, DONE)
+        before, same, sent = await until_done(stream)
+    await engine.dispose()
+    assert [before, same] == [frame(Event("before", end)) for end in ("rollback", "commit")]
+    assert b'"type":"commit"' in sent
+    assert any("INSERT" in statement for statement in statements)
+    assert not any("notify" in statement.lower() for statement in statements)
 
 
 async def test_a_channel_is_left_with_the_last_of_its_streams(postgres_url: str) -> None:

@@ -16,8 +16,15 @@ from notistore import Inbox, NotificationStore, Recipient
 from ..servers import PostgresServer
 from .browsers import Browser, all_show
 from .conftest import Service, prefix
-from .processes import end_in_the_middle, process, send_and_exit, send_and_exit_without_a_loop, serve
-from .reading import until
+from .processes import (
+    end_in_the_middle,
+    process,
+    send_and_exit,
+    send_and_exit_without_a_loop,
+    serve,
+    store_and_be_killed,
+)
+from .reading import DONE, until, until_done
 
 pytest.importorskip("aiosqlite")
 
@@ -39,6 +46,29 @@ async def test_a_worker_that_exits_at_once_is_heard(
 async def test_a_program_that_never_closes_its_hub_ends_all_the_same(service: Service) -> None:
     async with process(end_in_the_middle, *service.parts):
         pass
+
+
+@pytest.mark.parametrize("service", ["redis"], indirect=True)
+async def test_what_a_killed_process_told_nobody_is_put_right_when_streams_have_had_their_time(
+    service: Service, database: str, store: SQLAlchemyStore
+) -> None:
+    changed = asyncio.Condition()
+    async with (
+        process(serve, *service.parts, database, 1.0) as server,
+        service.hub() as hub,
+        service.hub() as other,
+        hub.subscribe(Recipient("42")) as stream,
+    ):
+        assert server.stdout is not None
+        async with httpx.AsyncClient(base_url=(await server.stdout.readline()).decode().strip()) as client:
+            browser = Browser(client, "42", changed)
+            async with browser.open():
+                async with process(store_and_be_killed, *service.parts, database, "42"):
+                    pass
+                other.publish(Recipient("42"), DONE)
+                assert await until_done(stream) == []
+                await all_show([browser], changed, Inbox(store))
+                assert browser.shown[0] == 1
 
 
 USERS = [str(n) for n in range(6)]

@@ -68,6 +68,35 @@ async def test_the_applications_pool_is_left_alone(redis_url: str) -> None:
             assert await until_done(stream) == []
 
 
+async def test_a_process_listens_on_one_connection_to_what_it_has_streams_for_and_publishes_on_another(
+    redis_url: str,
+) -> None:
+    name = prefix()
+
+    async def connections(look: Redis) -> int:
+        return sum(each["name"] == name for each in await look.client_list())
+
+    async def channels(look: Redis) -> set[bytes]:
+        return {channel.removeprefix(name.encode()) for channel in await look.pubsub_channels(f"{name}*")}
+
+    async with (
+        Redis.from_url(redis_url) as look,
+        Redis.from_url(redis_url, client_name=name) as client,
+        SseHub(RedisBackplane(client, prefix=name)) as hub,
+    ):
+        users = [Recipient(str(n)) for n in range(50)]
+        async with AsyncExitStack() as stack:
+            streams = [hub.subscribe(user) for user in users for _ in range(2)]
+            await asyncio.gather(*map(stack.enter_async_context, streams))
+            assert await connections(look) == 1
+            assert await channels(look) == {b"*", b"!"} | {b"0:4:user%d" % n for n in range(50)}
+            hub.publish(USER, DONE)
+            await hub.flush()
+            assert await connections(look) == 2
+        async with hub.subscribe(USER), hub.subscribe(Recipient("x")):  # the second follows their unsubscribing
+            assert await channels(look) == {b"*", b"!", b"0:4:user42", b"0:4:userx"}
+
+
 def test_what_is_no_async_client_is_refused(redis_url: str) -> None:
     with (
         redis.Redis.from_url(redis_url) as client,
