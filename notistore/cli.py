@@ -74,6 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     conform.add_argument("--profile", choices=["quick", "full"], default="quick", help="(default: %(default)s)")
     conform.add_argument("--contract", metavar="VERSION", help="hold it against this version of the contract")
     conform.add_argument("--seed", type=int, default=0, help="what random histories are drawn from")
+    conform.add_argument("--seconds", type=float, help="how long random histories may go on (default: 15; full: 120)")
     conform.set_defaults(run=_conform)
     return parser
 
@@ -141,5 +142,6 @@ def _conform(arguments: argparse.Namespace) -> int:
         profile=arguments.profile,
         contract=arguments.contract,
         seed=arguments.seed,
+        seconds=arguments.seconds,
     )
     return status

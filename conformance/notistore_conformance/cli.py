@@ -30,6 +30,7 @@ def run_conform(
     profile: str = "quick",
     contract: str | None = None,
     seed: int = 0,
+    seconds: float | None = None,
 ) -> int:
     """Check what `target` names and print the report.
 
@@ -47,6 +48,7 @@ def run_conform(
         profile: "quick" or "full".
         contract: the version of the contract to hold it against; by default the latest.
         seed: what the random histories are drawn from.
+        seconds: how long the random histories may go on; by default 15, and 120 in the full profile.
 
     Returns:
         The exit code: 0 when nothing that was run failed, 1 when it does not conform, 2 for a wrong argument.
@@ -54,7 +56,14 @@ def run_conform(
     try:
         make = _factory(target, kind, identities, send, path)
         report = check_blocking(
-            kind, make, name=target, only=only, profile=profile, contract=contract or CONTRACT, seed=seed
+            kind,
+            make,
+            name=target,
+            only=only,
+            profile=profile,
+            contract=contract or CONTRACT,
+            seed=seed,
+            seconds=seconds,
         )
     except ValueError as error:
         sys.stderr.write(f"{error}\n")

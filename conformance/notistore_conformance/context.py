@@ -72,6 +72,7 @@ class Profile:
         rounds: how often a race is run.
         processes: how many other processes race with this one.
         examples: how many random histories the state machine plays.
+        seconds: after how many it stops, so that a slow store's run ends too.
     """
 
     name: str
@@ -79,11 +80,12 @@ class Profile:
     rounds: int
     processes: int
     examples: int
+    seconds: float
 
 
 PROFILES: Final[Mapping[str, Profile]] = {
-    "quick": Profile("quick", racers=12, rounds=2, processes=2, examples=30),
-    "full": Profile("full", racers=40, rounds=10, processes=4, examples=1500),
+    "quick": Profile("quick", racers=12, rounds=2, processes=2, examples=30, seconds=15),
+    "full": Profile("full", racers=40, rounds=10, processes=4, examples=1500, seconds=120),
 }
 
 

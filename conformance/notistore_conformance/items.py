@@ -61,6 +61,7 @@ class Checks:
             "profile": config.getoption("--notistore-profile"),
             "contract": config.getoption("--notistore-contract") or CONTRACT,
             "seed": config.getoption("--notistore-seed"),
+            "seconds": config.getoption("--notistore-seconds"),
         }
 
     @pytest.hookimpl(tryfirst=True)  # before -k and --deselect choose

@@ -30,14 +30,18 @@ from .rows import differences
 
 __all__ = ["play"]
 
-_SECONDS: Final = 15.0  # after these the histories end at once, so that a slow store's run ends too
-_SHRINKING: Final = 10.0  # the same once a history has parted
+_SHRINKING: Final = 10.0  # seconds in which a history that has parted is made shorter
+_PATIENCE: Final = 20.0  # seconds for one call
 _STEPS: Final = 30
 
 
 async def play(context: Context) -> None:
-    """Play as many histories as the profile asks for; raises Broken with the shortest that parted."""
-    game = _Game(context, asyncio.get_running_loop(), time.monotonic() + _SECONDS)
+    """Play as many histories as the profile asks for, or as there is time for.
+
+    Raises:
+        Broken: with the shortest history that parted.
+    """
+    game = _Game(context, asyncio.get_running_loop(), time.monotonic() + context.profile.seconds)
     rules = settings(
         max_examples=context.profile.examples,
         stateful_step_count=_STEPS,
@@ -49,12 +53,18 @@ async def play(context: Context) -> None:
     try:
         player = seed(context.seed)(_player(game))  # the same seed, the same verdict
         await asyncio.to_thread(run_state_machine_as_test, player, settings=rules)
+    except _TimeIsUp:
+        pass
     except Exception:
         # Hypothesis calls a store that answers differently each time flaky; what parted, parted all the same.
         if not game.parted:
             raise
     if game.parted:
         raise Broken(min(game.parted)[1])
+
+
+class _TimeIsUp(BaseException):
+    """Ends the histories at once, for Hypothesis takes no Exception for an end."""
 
 
 def _player(game: _Game) -> type[_History]:
@@ -79,11 +89,13 @@ class _Game:
 
     def same(self, model: MemoryStore, name: str, *args: Any, **kwargs: Any) -> None:
         """Make one call on both; they answer alike, or the history ends here."""
-        if time.monotonic() < self.until:
-            asyncio.run_coroutine_threadsafe(self._same(model, name, args, kwargs), self.loop).result()
+        if time.monotonic() > self.until:
+            raise _TimeIsUp
+        asyncio.run_coroutine_threadsafe(self._same(model, name, args, kwargs), self.loop).result()
 
     async def _same(self, model: MemoryStore, name: str, args: Any, kwargs: Any) -> None:
-        got = await _answer(self.context.store, name, args, kwargs)
+        async with asyncio.timeout(_PATIENCE):
+            got = await _answer(self.context.store, name, args, kwargs)
         if got is Unsupported:  # a gap that other checks report
             return
         expected = await _answer(model, name, args, kwargs)

@@ -45,6 +45,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--notistore-profile", choices=["quick", "full"], default="quick", help="how hard to try")
     group.addoption("--notistore-contract", metavar="VERSION", help="hold it against this version of the contract")
     group.addoption("--notistore-seed", type=int, default=0, metavar="N", help="what random histories are drawn from")
+    group.addoption("--notistore-seconds", type=float, metavar="S", help="how long random histories may go on")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -8,9 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Final, Literal, Self, TypeAlias
+from typing import Any, Literal, Self, TypeAlias
 
 from .badge import badge_for
+from .console import table
 
 __all__ = ["About", "Kind", "Outcome", "Report", "Result", "dump_json", "write"]
 
@@ -154,20 +155,8 @@ class Report:
         return f"CONFORMS ({told})"
 
     def table(self) -> str:
-        """The results as plain text: what did not pass in full, and the verdict."""
-        width = max((len(result.id) for result in self.results), default=0)
-        lines = [f"notistore conformance: {self.store}", str(self.about), ""]
-        lines += [f"{_MARK[result.outcome]} {result.id:<{width}}  {result.title}" for result in self.results]
-        left_out: dict[str, list[str]] = {}
-        for result in self.results:
-            if result.outcome is Outcome.FAILED:
-                lines += ["", "-" * 78, result.message]
-            elif result.outcome is not Outcome.PASSED:
-                told = f"{result.outcome}: {result.message.splitlines()[0]}"
-                left_out.setdefault(told, []).append(result.id)
-        lines += [""] * bool(left_out)
-        lines += [f"{told} ({', '.join(ids)})" for told, ids in left_out.items()]
-        return "\n".join([*lines, "", self.verdict])
+        """The results as plain text, each failure in full, and last the verdict."""
+        return table(self)
 
     def __str__(self) -> str:
         return self.table()
@@ -200,16 +189,6 @@ class Report:
 
     def _of(self, *outcomes: Outcome) -> Sequence[Result]:
         return [result for result in self.results if result.outcome in outcomes]
-
-
-_MARK: Final[Mapping[Outcome, str]] = {
-    Outcome.PASSED: "pass   ",
-    Outcome.FAILED: "FAIL   ",
-    Outcome.EXPECTED: "xfail  ",
-    Outcome.UNSUPPORTED: "-      ",
-    Outcome.MISSING: "MISSING",
-    Outcome.NOT_RUN: "not run",
-}
 
 
 def dump_json(reports: Sequence[Report]) -> str:

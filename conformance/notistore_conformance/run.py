@@ -33,6 +33,7 @@ async def check_store(
     profile: str = "quick",
     contract: str = CONTRACT,
     seed: int = 0,
+    seconds: float | None = None,
 ) -> Report:
     """Run the checks on a store, in a thread of their own, and report.
 
@@ -45,6 +46,7 @@ async def check_store(
         profile: "quick", or "full" for longer races and histories.
         contract: the version of the contract to hold the store against; checks that came later are left out.
         seed: what the random histories are drawn from.
+        seconds: how long the random histories may go on; by default 15, and 120 in the full profile.
 
     Raises:
         ValueError: an unknown profile or version of the contract, an `only` that selects nothing, or an unknown id
@@ -59,6 +61,7 @@ async def check_store(
         profile=profile,
         contract=contract,
         seed=seed,
+        seconds=seconds,
     )
 
 

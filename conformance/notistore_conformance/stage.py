@@ -12,6 +12,7 @@ import time
 from abc import ABC, abstractmethod
 from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from importlib import metadata
 from types import TracebackType
 from typing import Any, ClassVar, Generic, Self, TypeVar
@@ -32,6 +33,7 @@ class Stage(ABC, Generic[S]):
         profile: "quick" or "full".
         contract: the version of the contract to hold the subject against; later checks are left out.
         seed: what is random is drawn from it.
+        seconds: how long random histories may go on; by default the profile says.
 
     Raises:
         ValueError: an unknown profile or version of the contract.
@@ -39,10 +41,14 @@ class Stage(ABC, Generic[S]):
 
     kind: ClassVar[Kind]
 
-    def __init__(self, *, profile: str = "quick", contract: str = CONTRACT, seed: int = 0) -> None:
+    def __init__(
+        self, *, profile: str = "quick", contract: str = CONTRACT, seed: int = 0, seconds: float | None = None
+    ) -> None:
         if profile not in PROFILES:
             raise ValueError(f"expected a profile among {', '.join(PROFILES)}, got {profile!r}")
         self.profile = PROFILES[profile]
+        if seconds is not None:
+            self.profile = replace(self.profile, seconds=seconds)
         self.contract = contract
         self.seed = seed
         self._until = as_numbers(contract)

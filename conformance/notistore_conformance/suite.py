@@ -26,6 +26,7 @@ class _Suite:
     profile: ClassVar[str] = "quick"
     contract: ClassVar[str] = CONTRACT
     seed: ClassVar[int] = 0
+    seconds: ClassVar[float | None] = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -65,6 +66,7 @@ class NotificationStoreSuite(_Suite):
         profile: "quick" or "full".
         contract: the version of the contract to hold the store against; checks that came later are skipped.
         seed: what the random histories are drawn from.
+        seconds: how long the random histories may go on; by default 15, and 120 in the full profile.
     """
 
     kind = "store"
@@ -123,7 +125,8 @@ def _stage_of(suite: _Suite, request: pytest.FixtureRequest) -> Stage[Any]:
     assert node is not None
     if (stage := node.stash.get(_STAGE, None)) is None:
         make: Callable[[], Any] = getattr(suite, suite.factory)
-        stage = stage_of(suite.kind, make, profile=suite.profile, contract=suite.contract, seed=suite.seed)
+        options = {name: getattr(suite, name) for name in ("profile", "contract", "seed", "seconds")}
+        stage = stage_of(suite.kind, make, **options)
         stage.__enter__()
         node.stash[_STAGE] = stage
         node.addfinalizer(partial(_end, node, stage))

@@ -14,6 +14,7 @@ from ..registry import check
     "filters.types",
     "calls.durable",
     once=True,
+    seconds=86_400,  # it ends by itself, when the profile says so
 )
 async def history(c: Context) -> None:
     try:
