@@ -15,7 +15,7 @@ from notistore.errors import OutcomeUnknown, StoreError
 T = TypeVar("T")
 
 
-def run(connection: BaseDatabaseWrapper, body: Callable[[], T], *, writes: bool) -> T:
+def run(connection: BaseDatabaseWrapper, body: Callable[[BaseDatabaseWrapper], T], *, writes: bool) -> T:
     """Run one call of the contract, and tell its errors as the contract does.
 
     Inside a transaction of the host's it only joins. Outside one it is repeated when another transaction was in its
@@ -23,26 +23,27 @@ def run(connection: BaseDatabaseWrapper, body: Callable[[], T], *, writes: bool)
     """
     if connection.in_atomic_block:
         try:
-            return body()
+            return body(connection)
         except Error as error:
             raise _failed(error) from error
-    for pause in (*pauses(), None):
+    waits = pauses()
+    while True:
+        if connection.connection is None:
+            try:
+                connection.ensure_connection()
+            except Error as error:
+                raise _failed(error) from error
         try:
-            connection.ensure_connection()
-        except Error as error:
-            raise _failed(error) from error
-        try:
-            return body()
+            return body(connection)
         except Error as error:
             if _close_if_broken(connection) and writes:
                 raise OutcomeUnknown(
                     "the connection was lost during a call: what was asked happened wholly or not at all. Marks, "
                     "deletes and keyed sends may be repeated safely"
                 ) from error
-            if pause is None or not is_transient(error.__cause__):
+            if not is_transient(error.__cause__) or (wait := next(waits, None)) is None:
                 raise _failed(error) from error
-        time.sleep(pause)
-    raise AssertionError("the last attempt returns or raises")
+        time.sleep(wait)
 
 
 def _failed(error: Error) -> StoreError:

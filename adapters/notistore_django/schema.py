@@ -8,10 +8,10 @@ from typing import Final
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from notistore.columns import COLUMNS
 from notistore.errors import StoreError
 
 from .models import Notification as Row
-from .statements import columns
 
 __all__ = ["create_schema"]
 
@@ -48,7 +48,7 @@ def _is_there(connection: BaseDatabaseWrapper) -> bool:
         if _TABLE not in connection.introspection.table_names(cursor):
             return False
         there = {column.name for column in connection.introspection.get_table_description(cursor, _TABLE)}
-    wanted = set(columns(Row))
+    wanted = set(COLUMNS)
     if wanted != there:
         raise StoreError(
             f"the table {_TABLE} has other columns: it lacks {_listed(wanted - there)} and has "

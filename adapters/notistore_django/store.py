@@ -7,16 +7,21 @@ it is made in, bound or not, and is a transaction of its own outside one.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+import operator
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from itertools import chain
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 from asgiref.sync import sync_to_async
 from django.db import DEFAULT_DB_ALIAS, IntegrityError, connections, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Count, Q, QuerySet
 
-from notistore.columns import from_values, values
+from notistore import batches
+from notistore.columns import driver_values, from_values
+from notistore.conflicts import taken_id
 from notistore.errors import DuplicateNotification, InvalidArgument
 from notistore.model import Cursor, Notification, Recipient
 
@@ -48,62 +53,61 @@ class SyncDjangoStore:
 
     def __init__(self, using: str = DEFAULT_DB_ALIAS, *, prune_batch: int = _BATCH) -> None:
         self.using = using
+        self._rows: QuerySet[Row] = QuerySet(Row, using=using)
         self._prune_batch = prune_batch
 
     def insert(self, notification: Notification) -> None:
-        self._write(lambda: self._insert(notification))
-
-    def _insert(self, notification: Notification) -> None:
-        sql, row = statements.insert(Row, values(notification), connections[self.using])
-        with connections[self.using].cursor() as cursor:
-            try:
-                cursor.execute(sql, row)
-            except IntegrityError as error:
-                if error.args[0] != _DUPLICATE_IN_MYSQL:
-                    raise
-                raise DuplicateNotification(notification.id) from error
-            if cursor.rowcount == 0:
-                raise DuplicateNotification(notification.id)
+        self._write(lambda connection: _insert(connection, notification))
 
     def insert_many(self, notifications: Sequence[Notification]) -> None:
-        new: dict[str, Row] = {}
+        new: dict[str, Notification] = {}
         for notification in notifications:
             if notification.id in new:
                 raise DuplicateNotification(notification.id)
-            new[notification.id] = Row(*values(notification))
+            new[notification.id] = notification
         # In one order, so that two calls never wait for each other.
         rows = [new[id] for id in sorted(new)]
-        self._write(lambda: self._insert_many(rows))
+        self._write(lambda connection: self._insert_many(connection, rows))
 
-    def _insert_many(self, rows: Sequence[Row]) -> None:
+    def _insert_many(self, connection: BaseDatabaseWrapper, rows: Sequence[Notification]) -> None:
         try:
-            with transaction.atomic(self.using):
-                self._rows.bulk_create(rows, batch_size=_BATCH)
+            with transaction.atomic(self.using), connection.cursor() as cursor:
+                if connection.vendor != "postgresql":
+                    cursor.executemany(statements.INSERT, [driver_values(row, connection.vendor) for row in rows])
+                    return
+                # Its executemany under Django is a text of its own for every row, for the server to parse.
+                for batch in _batches(rows):
+                    cursor.execute(*batches.insert_listed(statements.TABLE, batch))
         except IntegrityError as error:
-            taken = self._rows.filter(id__in=[row.id for row in rows]).values_list("id", flat=True).first()
+            taken = taken_id(error) or self._taken([row.id for row in rows])
             if taken is None:
                 raise
             raise DuplicateNotification(taken) from error
 
+    def _taken(self, ids: Sequence[str]) -> str | None:
+        found = (self._rows.filter(id__in=some).values_list("id", flat=True).first() for some in _batches(ids))
+        return next(filter(None, found), None)
+
     def upsert(self, notification: Notification, *, renotify: bool = True) -> Notification:
         first = notification if notification.version == 1 else replace(notification, version=1)
-        return self._write(lambda: self._upsert(first, renotify))
+        return self._write(lambda connection: self._upsert(connection, first, renotify))
 
-    def _upsert(self, notification: Notification, renotify: bool) -> Notification:
-        connection = connections[self.using]
-        sql, row = statements.upsert(Row, values(notification), connection, renotify=renotify)
+    def _upsert(self, connection: BaseDatabaseWrapper, notification: Notification, renotify: bool) -> Notification:
+        sql = statements.upsert(connection, renotify=renotify)
+        row = driver_values(notification, connection.vendor)
         if connection.features.can_return_columns_from_insert:
             with connection.cursor() as cursor:
                 cursor.execute(sql, row)
-                return from_values(statements.returned(Row, cursor.fetchone(), connection))
+                return from_values(cursor.fetchone(), notification.recipient)
         with transaction.atomic(self.using):
             with connection.cursor() as cursor:
                 cursor.execute(sql, row)
-            return from_values(self._rows.values_list().get(id=notification.id))
+            [stored] = _fetched(connection, self._rows.filter(id=notification.id))
+            return from_values(stored, notification.recipient)
 
     def get(self, recipient: Recipient, id: str) -> Notification | None:
-        rows = self._inbox(recipient).filter(id=id).values_list()
-        return self._read(lambda: next(map(from_values, rows), None))
+        found = self._page(recipient, self._inbox(recipient, id=id))
+        return found[0] if found else None
 
     def page(
         self,
@@ -124,41 +128,52 @@ class SyncDjangoStore:
         if unread_only and connections[self.using].vendor == "postgresql":
             # It is NULL throughout, but only so does PostgreSQL see that the index is in order; MariaDB only without.
             order.insert(0, "-read_at")
-        newest = rows.order_by(*order)[offset : offset + limit].values_list()
-        return self._read(lambda: [from_values(row) for row in newest])
+        return self._page(recipient, rows.order_by(*order)[offset : offset + limit])
+
+    def _page(self, recipient: Recipient, rows: QuerySet[Row]) -> list[Notification]:
+        return self._read(lambda connection: [from_values(row, recipient) for row in _fetched(connection, rows)])
 
     def count(self, recipient: Recipient, *, types: Sequence[str] | None = None) -> int:
-        return self._read(self._inbox(recipient, types).count)
+        return self._read(lambda _: self._inbox(recipient, types).count())
 
     def unread_count(
         self, recipient: Recipient, *, types: Sequence[str] | None = None, at_most: int | None = None
     ) -> int:
-        return self._read(self._inbox(recipient, types, unread=True)[:at_most].count)
+        rows = self._inbox(recipient, types, unread=True)
+        return self._read(lambda _: (rows if at_most is None else rows[:at_most]).count())
 
     def unread_counts(
         self, recipients: Sequence[Recipient], *, types: Sequence[str] | None = None, at_most: int | None = None
     ) -> Mapping[Recipient, int]:
         counts = dict.fromkeys(recipients, 0)
-        asked = list(counts)
-        inbox = ("tenant", "recipient_type", "recipient_id")
-        for start in range(0, len(asked), _BATCH):
-            ids: dict[tuple[str, str], list[str]] = {}
-            for recipient in asked[start : start + _BATCH]:
-                ids.setdefault((recipient.tenant or "", recipient.type), []).append(recipient.id)
-            whose = [Q(tenant=tenant, recipient_type=type, recipient_id__in=ids[tenant, type]) for tenant, type in ids]
-            rows = _filtered(self._rows.filter(functools.reduce(Q.__or__, whose)), types, unread=True)
-            counted = rows.values_list(*inbox).annotate(unread=Count("id"))
-            found: list[tuple[str, str, str, int]] = self._read(functools.partial(list, counted))
-            for tenant, type, id, unread in found:
-                counts[Recipient(id, type, tenant or None)] = unread if at_most is None else min(unread, at_most)
+        for tenant, type, id, unread in self._read(lambda each: self._unread_counts(each, [*counts], types, at_most)):
+            counts[Recipient(id, type, tenant or None)] = unread if at_most is None else min(unread, at_most)
         return counts
 
+    def _unread_counts(
+        self,
+        connection: BaseDatabaseWrapper,
+        recipients: Sequence[Recipient],
+        types: Sequence[str] | None,
+        at_most: int | None,
+    ) -> list[tuple[str, str, str, int]]:
+        if connection.vendor == "mysql":
+            unread = self._rows.filter(**_conditions(types, unread=True))
+            return [count for some in _batches(recipients) for count in _grouped(unread.filter(_of_any(some)))]
+        sql, parameters = batches.unread_counts(
+            statements.TABLE, connection.vendor, recipients, types=types, at_most=at_most
+        )
+        with connection.cursor() as cursor:
+            cursor.execute(sql, parameters)
+            return [*cursor.fetchall()]
+
     def mark_read(self, recipient: Recipient, *ids: str, at: datetime) -> int:
-        return self._change(self._named(recipient, ids).filter(read_at=None), lambda rows: rows.update(read_at=at))
+        rows = self._inbox(recipient, unread=True, id__in=ids)
+        return self._change(rows, lambda rows: rows.update(read_at=at), single=len(ids) == 1)
 
     def mark_unread(self, recipient: Recipient, *ids: str) -> int:
-        rows = self._named(recipient, ids).exclude(read_at=None)
-        return self._change(rows, lambda rows: rows.update(read_at=None))
+        rows = self._inbox(recipient, id__in=ids, read_at__isnull=False)
+        return self._change(rows, lambda rows: rows.update(read_at=None), single=len(ids) == 1)
 
     def mark_all_read(
         self,
@@ -174,7 +189,7 @@ class SyncDjangoStore:
         return self._change(rows, lambda rows: rows.update(read_at=at))
 
     def delete(self, recipient: Recipient, *ids: str) -> int:
-        return self._change(self._named(recipient, ids), _delete)
+        return self._change(self._inbox(recipient, id__in=ids), _delete, single=len(ids) == 1)
 
     def prune(self, *, older_than: datetime, only_read: bool = False, limit: int | None = None) -> int:
         """As the contract says. Each batch is a transaction: after an error those before it stay done."""
@@ -194,8 +209,10 @@ class SyncDjangoStore:
             waiting = waiting.filter(Q(updated_at__gt=at) | Q(id__gt=id), updated_at__gte=at)
         return pruned
 
-    def _prune(self, rows: QuerySet[Row], batch: QuerySet[Row]) -> tuple[Sequence[tuple[str, datetime]], int]:
-        skip_locked = connections[self.using].features.has_select_for_update_skip_locked
+    def _prune(
+        self, rows: QuerySet[Row], batch: QuerySet[Row], connection: BaseDatabaseWrapper
+    ) -> tuple[Sequence[tuple[str, datetime]], int]:
+        skip_locked = connection.features.has_select_for_update_skip_locked
         with transaction.atomic(self.using):
             seen = list(batch.select_for_update(skip_locked=skip_locked).values_list("id", "updated_at"))
             # `rows` again: SQLite locks nothing on reading, so that a row may have been changed since.
@@ -213,7 +230,7 @@ class SyncDjangoStore:
 
         For tests and scripts: projects have `manage.py migrate`.
         """
-        self._write(lambda: create_schema(connections[self.using]))
+        self._write(create_schema)
 
     def bind(self, session: object = None) -> SyncDjangoStore:
         """A store inside the `atomic()` block that is open on this thread: for None this one, for an alias another's.
@@ -226,44 +243,71 @@ class SyncDjangoStore:
         """Call `callback` once the outermost transaction has committed, as `transaction.on_commit` does."""
         after_commit(connections[self.using], callback)
 
-    @property
-    def _rows(self) -> QuerySet[Row]:
-        return Row.objects.using(self.using)
-
     def _inbox(
-        self, recipient: Recipient, types: Sequence[str] | None = None, *, unread: bool = False
+        self, recipient: Recipient, types: Sequence[str] | None = None, *, unread: bool = False, **more: object
     ) -> QuerySet[Row]:
-        rows = self._rows.filter(
-            tenant=recipient.tenant or "", recipient_type=recipient.type, recipient_id=recipient.id
+        return self._rows.filter(
+            tenant=recipient.tenant or "",
+            recipient_type=recipient.type,
+            recipient_id=recipient.id,
+            **_conditions(types, unread=unread),
+            **more,
         )
-        return _filtered(rows, types, unread=unread)
 
-    def _named(self, recipient: Recipient, ids: Sequence[str]) -> QuerySet[Row]:
-        return self._inbox(recipient).filter(id__in=ids)
-
-    def _change(self, rows: QuerySet[Row], change: Callable[[QuerySet[Row]], int]) -> int:
+    def _change(self, rows: QuerySet[Row], change: Callable[[QuerySet[Row]], int], *, single: bool = False) -> int:
         """Change or delete rows. PostgreSQL locks them in whatever order it meets them; two calls that meet them in
-        opposite orders deadlock, so there they are first locked in order."""
-        if connections[self.using].vendor != "postgresql":
-            return self._write(lambda: change(rows))
+        opposite orders deadlock, so there they are first locked in order, unless it is a `single` one."""
 
-        def body() -> int:
+        def body(connection: BaseDatabaseWrapper) -> int:
+            if single or connection.vendor != "postgresql":
+                return change(rows)
             with transaction.atomic(self.using, savepoint=False):
                 return change(self._rows.filter(id__in=rows.order_by("id").select_for_update().values("id")))
 
         return self._write(body)
 
-    def _read(self, body: Callable[[], T]) -> T:
+    def _read(self, body: Callable[[BaseDatabaseWrapper], T]) -> T:
         return run(connections[self.using], body, writes=False)
 
-    def _write(self, body: Callable[[], T]) -> T:
+    def _write(self, body: Callable[[BaseDatabaseWrapper], T]) -> T:
         return run(connections[self.using], body, writes=True)
 
 
-def _filtered(rows: QuerySet[Row], types: Sequence[str] | None, *, unread: bool) -> QuerySet[Row]:
-    if unread:
-        rows = rows.filter(read_at=None)
-    return rows.filter(type__in=types) if types else rows
+def _insert(connection: BaseDatabaseWrapper, notification: Notification) -> None:
+    with connection.cursor() as cursor:
+        try:
+            cursor.execute(statements.insert(connection), driver_values(notification, connection.vendor))
+        except IntegrityError as error:
+            if error.args[0] != _DUPLICATE_IN_MYSQL:
+                raise
+            raise DuplicateNotification(notification.id) from error
+        if cursor.rowcount == 0:
+            raise DuplicateNotification(notification.id)
+
+
+def _fetched(connection: BaseDatabaseWrapper, rows: QuerySet[Row]) -> Iterator[Sequence[Any]]:
+    """The columns as the driver gives them, which `from_values` reads in less time than Django's fields take."""
+    return chain.from_iterable(rows.query.get_compiler(connection=connection).execute_sql())
+
+
+def _conditions(types: Sequence[str] | None, *, unread: bool) -> dict[str, Any]:
+    return ({"read_at": None} if unread else {}) | ({"type__in": types} if types else {})
+
+
+def _of_any(recipients: Sequence[Recipient]) -> Q:
+    ids: dict[tuple[str, str], list[str]] = {}
+    for recipient in recipients:
+        ids.setdefault((recipient.tenant or "", recipient.type), []).append(recipient.id)
+    inboxes = (Q(tenant=tenant, recipient_type=type, recipient_id__in=ids[tenant, type]) for tenant, type in ids)
+    return functools.reduce(operator.or_, inboxes)
+
+
+def _grouped(rows: QuerySet[Row]) -> QuerySet[Row, tuple[str, str, str, int]]:
+    return rows.values_list("tenant", "recipient_type", "recipient_id").annotate(found=Count("id"))
+
+
+def _batches(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    return (items[start : start + _BATCH] for start in range(0, len(items), _BATCH))
 
 
 def _delete(rows: QuerySet[Row]) -> int:
@@ -275,6 +319,9 @@ def _alias(session: object) -> str:
     if not isinstance(session, str) or session not in connections:
         raise InvalidArgument("session", f"expected None or the alias of a database in DATABASES, got {session!r}")
     return session
+
+
+_in_thread: Final = sync_to_async(operator.call)
 
 
 def _awaited(
@@ -326,7 +373,7 @@ class DjangoStore:
         return BoundDjangoStore(self._sync.bind(session))
 
     async def _run(self, work: Callable[[], T]) -> T:
-        return await sync_to_async(work)()
+        return await _in_thread(work)
 
 
 class BoundDjangoStore(DjangoStore):
@@ -343,6 +390,6 @@ class BoundDjangoStore(DjangoStore):
         def noted() -> tuple[T, Commit]:
             return work(), Commit(connections[self._sync.using])
 
-        result, commit = await sync_to_async(noted)()
+        result, commit = await _in_thread(noted)
         commit.remember()
         return result

@@ -12,7 +12,7 @@ from typing import Any
 import django
 from asgiref.sync import sync_to_async
 from django.conf import settings
-from django.db import connections, transaction
+from django.db import connections
 
 from notistore import Recipient
 from notistore_django.opening import database
@@ -89,11 +89,8 @@ class Peer:
         return found
 
     def mark_read(self, recipient: Recipient, id: str, at: datetime) -> Any:
-        theirs = self.inbox(recipient).filter(id__in=[id], read_at=None)
-        if self.sqlite:
-            return theirs.update(read_at=rows.millis(at))
-        with transaction.atomic(self.alias, savepoint=False):
-            return self.rows.filter(id__in=theirs.order_by("id").select_for_update().values("id")).update(read_at=at)
+        theirs = self.inbox(recipient).filter(id=id, read_at=None)
+        return theirs.update(read_at=rows.millis(at) if self.sqlite else at)
 
     def inbox(self, recipient: Recipient) -> Any:
         return self.rows.filter(tenant=recipient.tenant or "", recipient_type=recipient.type, recipient_id=recipient.id)

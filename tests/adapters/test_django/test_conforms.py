@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 from unittest.mock import patch
@@ -15,9 +15,12 @@ pytest.importorskip("django")
 
 from asgiref.sync import sync_to_async
 from django.db import transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.signals import connection_created
 
 import notistore_django
 from notistore_conformance import NotificationStoreSuite, Subject
+from tests.backends import backend
 from tests.django_project import databases, server, set_up, sqlite
 from tests.proxy import Proxy
 
@@ -28,6 +31,7 @@ class Suite(NotificationStoreSuite):
     """Two aliases of one database: Django has a connection for each alias and thread, so that two are two clients."""
 
     entry: dict[str, Any]
+    url: str
 
     @contextmanager
     def aliases(self) -> Iterator[tuple[str, str, Callable[[], Any] | None]]:
@@ -69,6 +73,7 @@ class AsyncSuite(Suite):
                 savepoint=transaction_or_savepoint,
                 outage=outage,
                 processes=True,
+                backend=backend(self.url),
             )
 
 
@@ -77,7 +82,11 @@ class SyncSuite(Suite):
 
     @contextmanager
     def make_store(self) -> Iterator[Subject]:
-        with self.aliases() as (name, peer, outage), patch.dict(os.environ, DJANGO_ALLOW_ASYNC_UNSAFE="1"):
+        with (
+            self.aliases() as (name, peer, outage),
+            patch.dict(os.environ, DJANGO_ALLOW_ASYNC_UNSAFE="1"),
+            noting_connections(name) as opened,
+        ):
             store = notistore_django.SyncDjangoStore(name)
             store.create_schema()
 
@@ -91,42 +100,68 @@ class SyncSuite(Suite):
                 peer=notistore_django.SyncDjangoStore(peer),
                 transaction=transaction_or_savepoint,
                 savepoint=transaction_or_savepoint,
-                outage=outage,
+                outage=outage and (lambda: closing_after(outage, opened)),
                 processes=True,
+                backend=backend(self.url),
             )
+
+
+@contextmanager
+def noting_connections(alias: str) -> Iterator[list[BaseDatabaseWrapper]]:
+    """The alias's connection of every thread that opens one meanwhile."""
+    opened: list[BaseDatabaseWrapper] = []
+
+    def note(connection: BaseDatabaseWrapper, **_: object) -> None:
+        if connection.alias == alias:
+            connection.inc_thread_sharing()
+            opened.append(connection)
+
+    connection_created.connect(note)
+    yield opened
+    connection_created.disconnect(note)
+
+
+@contextmanager
+def closing_after(outage: Callable[[], Any], opened: Sequence[BaseDatabaseWrapper]) -> Iterator[None]:
+    """Threads that called nothing meanwhile keep connections that were cut. Django's close_old_connections() rids each
+    of its own between requests or jobs; here the kit's threads are rid of theirs."""
+    with outage():
+        yield
+    for connection in opened:
+        connection.close()
 
 
 class TestSqliteAsync(AsyncSuite):
     @pytest.fixture(autouse=True)
     def database(self, tmp_path_factory: pytest.TempPathFactory) -> None:
-        self.entry = sqlite(tmp_path_factory.getbasetemp() / "django-async.db")
+        self.entry, self.url = sqlite(tmp_path_factory.getbasetemp() / "django-async.db"), "sqlite:"
 
 
 class TestSqlite(SyncSuite):
     @pytest.fixture(autouse=True)
     def database(self, tmp_path_factory: pytest.TempPathFactory) -> None:
-        self.entry = sqlite(tmp_path_factory.getbasetemp() / "django-sync.db")
+        self.entry, self.url = sqlite(tmp_path_factory.getbasetemp() / "django-sync.db"), "sqlite:"
 
 
 class TestPostgresAsync(AsyncSuite):
     @pytest.fixture(autouse=True)
     def database(self, postgres_url: str) -> None:
-        self.entry = server(postgres_url)
+        self.entry, self.url = server(postgres_url), postgres_url
 
 
 class TestPostgres(SyncSuite):
     @pytest.fixture(autouse=True)
     def database(self, postgres_url: str) -> None:
-        self.entry = server(postgres_url)
+        self.entry, self.url = server(postgres_url), postgres_url
 
 
 class TestMariaDBAsync(AsyncSuite):
     @pytest.fixture(autouse=True)
     def database(self, mariadb_url: str) -> None:
-        self.entry = server(mariadb_url)
+        self.entry, self.url = server(mariadb_url), mariadb_url
 
 
 class TestMariaDB(SyncSuite):
     @pytest.fixture(autouse=True)
     def database(self, mariadb_url: str) -> None:
-        self.entry = server(mariadb_url)
+        self.entry, self.url = server(mariadb_url), mariadb_url

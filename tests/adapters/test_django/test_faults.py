@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from django.db import OperationalError, connections, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from notistore import Notification, OutcomeUnknown, Recipient, StoreError
 from notistore_django.errors import run
@@ -168,13 +169,13 @@ def test_calls_that_deadlock_outside_a_block_are_tried_again(entry: dict[str, An
         def cross_again(first: Notification, second: Notification) -> None:
             """What a call of several statements does, tried as the store tries its own."""
 
-            def body() -> None:
+            def body(connection: BaseDatabaseWrapper) -> None:
                 attempts.append(1)
                 with transaction.atomic(name):
-                    store._upsert(replaced(first), True)
+                    store._upsert(connection, replaced(first), True)
                     if len(attempts) <= 2:
                         met.wait(10)
-                    store._upsert(replaced(second), True)
+                    store._upsert(connection, replaced(second), True)
 
             run(connections[name], body, writes=True)
 
