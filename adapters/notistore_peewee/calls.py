@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import functools
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 from peewee import SQL, IntegrityError, fn
 
-from notistore.columns import REPLACED, from_values
+from notistore import batches
+from notistore.columns import COLUMNS, REPLACED, driver_values, from_values
 from notistore.conflicts import taken_id
 from notistore.errors import DuplicateNotification, StoreError
 from notistore.model import Cursor, Notification, Recipient
@@ -27,6 +28,7 @@ T = TypeVar("T")
 Place = tuple[datetime, str]
 
 _BATCH: Final = 1000
+_ROWS: Final = 100  # in one INSERT; as large as they may be, MySQL takes so many in a packet
 
 
 def _call(*, writes: bool) -> Callable[[Callable[Concatenate[Calls, P], T]], Callable[Concatenate[Calls, P], T]]:
@@ -55,11 +57,25 @@ class Calls:
         self.model = model
         self.database = model._meta.database
         self._kind = kind(self.database)
+        self._table, _ = self.database.get_sql_context().sql(model._meta.entity).query()
         self._bound = bound
 
     @_call(writes=True)
     def insert(self, notification: Notification) -> None:
-        self._insert([notification])
+        row = self.model
+        insert = row.insert(to_row(notification))
+        if self._kind == "mysql":
+            # It cannot skip just the rows whose primary key is taken, but its transactions survive the error.
+            try:
+                insert.execute()
+            except IntegrityError as error:
+                taken = taken_id(error)
+                raise DuplicateNotification(taken) if taken else error from error
+            return
+        # A row whose id is taken is skipped: an error would spoil a transaction of the host's.
+        insert = insert.on_conflict(action="nothing", conflict_target=[row.id]).returning(row.id)
+        if not self._rows(insert):
+            raise DuplicateNotification(notification.id)
 
     @_call(writes=True)
     def insert_many(self, notifications: Sequence[Notification]) -> None:
@@ -69,9 +85,15 @@ class Calls:
                 raise DuplicateNotification(notification.id)
             new[notification.id] = notification
         rows = [new[id] for id in sorted(new)]  # in one order, so that two calls never wait for each other
-        with self.database.atomic():
-            for start in range(0, len(rows), _BATCH):
-                self._insert(rows[start : start + _BATCH])
+        try:
+            with self.database.atomic():
+                for batch in _batches(rows, _ROWS):
+                    self.database.execute_sql(*self._insert_all(batch))
+        except IntegrityError as error:
+            taken = taken_id(error) or self._taken(list(new))
+            if taken is None:
+                raise
+            raise DuplicateNotification(taken) from error
 
     @_call(writes=True)
     def upsert(self, notification: Notification, *, renotify: bool = True) -> Notification:
@@ -83,17 +105,17 @@ class Calls:
             preserve=preserved, update=fresh, **target
         )
         if self._kind != "mysql" or is_mariadb(self.database):
-            [stored] = upsert.returning(row).tuples()
-            return from_values(stored)
+            [stored] = self._rows(upsert.returning(row))
+            return from_values(stored, notification.recipient)
         with self.database.atomic():
             upsert.execute()
-            [stored] = row.select().where(row.id == notification.id).tuples()
-            return from_values(stored)
+            [stored] = self._rows(row.select().where(row.id == notification.id))
+            return from_values(stored, notification.recipient)
 
     @_call(writes=False)
     def get(self, recipient: Recipient, id: str) -> Notification | None:
-        rows = self.model.select().where(self._inbox(recipient), self.model.id == id).tuples()
-        return next((from_values(row) for row in list(rows)), None)
+        rows = self._rows(self.model.select().where(self._inbox(recipient), self.model.id == id))
+        return from_values(rows[0], recipient) if rows else None
 
     @_call(writes=False)
     def page(
@@ -116,7 +138,8 @@ class Calls:
         if unread_only and self._kind == "postgresql":
             # It is NULL throughout, but only so does PostgreSQL see that the index is in order; MariaDB only without.
             order.insert(0, row.read_at.desc())
-        return [from_values(each) for each in rows.order_by(*order).limit(limit).offset(offset or None).tuples()]
+        found = self._rows(rows.order_by(*order).limit(limit).offset(offset or None))
+        return [from_values(each, recipient) for each in found]
 
     @_call(writes=False)
     def count(self, recipient: Recipient, *, types: Sequence[str] | None = None) -> int:
@@ -132,30 +155,20 @@ class Calls:
     def unread_counts(
         self, recipients: Sequence[Recipient], *, types: Sequence[str] | None = None, at_most: int | None = None
     ) -> Mapping[Recipient, int]:
-        row = self.model
         counts = dict.fromkeys(recipients, 0)
-        asked = list(counts)
-        for start in range(0, len(asked), _BATCH):
-            ids: dict[tuple[str, str], list[str]] = {}
-            for recipient in asked[start : start + _BATCH]:
-                ids.setdefault((recipient.tenant or "", recipient.type), []).append(recipient.id)
-            whose = [
-                (row.tenant == tenant) & (row.recipient_type == type) & row.recipient_id.in_(ids[tenant, type])
-                for tenant, type in ids
-            ]
-            inbox = (row.tenant, row.recipient_type, row.recipient_id)
-            unread = self._filtered(functools.reduce(operator.or_, whose), types, unread=True)
-            for tenant, type, id, found in row.select(*inbox, fn.COUNT(row.id)).where(unread).group_by(*inbox).tuples():
-                counts[Recipient(id, type, tenant or None)] = found if at_most is None else min(found, at_most)
+        for tenant, type, id, unread in self._unread_counts([*counts], types, at_most):
+            counts[Recipient(id, type, tenant or None)] = unread if at_most is None else min(unread, at_most)
         return counts
 
     @_call(writes=True)
     def mark_read(self, recipient: Recipient, *ids: str, at: datetime) -> int:
-        return self._change(self.model.update(read_at=at), self._named(recipient, ids) & self._unread())
+        where = self._named(recipient, ids) & self._unread()
+        return self._change(self.model.update(read_at=at), where, single=len(ids) == 1)
 
     @_call(writes=True)
     def mark_unread(self, recipient: Recipient, *ids: str) -> int:
-        return self._change(self.model.update(read_at=None), self._named(recipient, ids) & self._unread(False))
+        where = self._named(recipient, ids) & self._unread(False)
+        return self._change(self.model.update(read_at=None), where, single=len(ids) == 1)
 
     @_call(writes=True)
     def mark_all_read(
@@ -173,7 +186,7 @@ class Calls:
 
     @_call(writes=True)
     def delete(self, recipient: Recipient, *ids: str) -> int:
-        return self._change(self.model.delete(), self._named(recipient, ids))
+        return self._change(self.model.delete(), self._named(recipient, ids), single=len(ids) == 1)
 
     @_call(writes=True)
     def erase(self, recipient: Recipient) -> int:
@@ -208,23 +221,45 @@ class Calls:
                 "(asyncio.gather, or asyncio.wait_for before Python 3.12)"
             )
 
-    def _insert(self, notifications: Sequence[Notification]) -> None:
+    def _insert_all(self, notifications: Sequence[Notification]) -> tuple[str, list[Any]]:
+        """Peewee's own inserts of many rows take their time over each value."""
+        if self._kind == "postgresql":
+            return batches.insert_listed(self._table, notifications)
+        row = f"({', '.join([self.database.param] * len(COLUMNS))})"
+        sql = f"INSERT INTO {self._table} ({', '.join(COLUMNS)}) VALUES {', '.join([row] * len(notifications))}"
+        return sql, [value for each in notifications for value in driver_values(each, self._kind)]
+
+    def _taken(self, ids: Sequence[str]) -> str | None:
         row = self.model
-        insert = row.insert_many([to_row(notification) for notification in notifications])
-        if self._kind == "mysql":
-            # It cannot skip just the rows whose primary key is taken, but its transactions survive the error.
-            try:
-                insert.execute()
-            except IntegrityError as error:
-                taken = taken_id(error)
-                raise DuplicateNotification(taken) if taken else error from error
+        found = (self._rows(row.select(row.id).where(row.id.in_(some)).limit(1)) for some in _batches(ids, _BATCH))
+        return next((id for rows in found for (id,) in rows), None)
+
+    def _unread_counts(
+        self, recipients: Sequence[Recipient], types: Sequence[str] | None, at_most: int | None
+    ) -> Iterable[tuple[str, str, str, int]]:
+        if self._kind != "mysql":
+            sql, parameters = batches.unread_counts(
+                self._table, self._kind, recipients, types=types, at_most=at_most, mark=self.database.param
+            )
+            yield from self.database.execute_sql(sql, parameters).fetchall()
             return
-        # A row whose id is taken is skipped: an error would spoil a transaction of the host's.
-        insert = insert.on_conflict(action="nothing", conflict_target=[row.id]).returning(row.id)
-        stored = {id for (id,) in insert.tuples()}
-        for notification in notifications:
-            if notification.id not in stored:
-                raise DuplicateNotification(notification.id)
+        row = self.model
+        inbox = (row.tenant, row.recipient_type, row.recipient_id)
+        for some in _batches(recipients, _BATCH):
+            ids: dict[tuple[str, str], list[str]] = {}
+            for recipient in some:
+                ids.setdefault((recipient.tenant or "", recipient.type), []).append(recipient.id)
+            whose = [
+                (row.tenant == tenant) & (row.recipient_type == type) & row.recipient_id.in_(ids[tenant, type])
+                for tenant, type in ids
+            ]
+            unread = self._filtered(functools.reduce(operator.or_, whose), types, unread=True)
+            yield from self._rows(row.select(*inbox, fn.COUNT(row.id)).where(unread).group_by(*inbox))
+
+    def _rows(self, query: Any) -> Sequence[Any]:
+        """The columns as the driver gives them, which `from_values` reads in less time than Peewee's fields take."""
+        rows: Sequence[Any] = self.database.execute(query).fetchall()
+        return rows
 
     def _count(self, where: Any, at_most: int | None = None) -> int:
         rows = self.model.select(SQL("1")).where(where)
@@ -265,11 +300,11 @@ class Calls:
         version = self.database.server_version
         return bool(version >= ((10, 6) if is_mariadb(self.database) else (8,)))
 
-    def _change(self, change: Any, where: Any) -> int:
+    def _change(self, change: Any, where: Any, *, single: bool = False) -> int:
         """Update or delete rows. PostgreSQL locks them in whatever order it meets them; two calls that meet them in
-        opposite orders deadlock, so there they are first locked in order. The condition stands outside too, or a
-        planner with many rows to change would look for their ids in all of the table."""
-        if self._kind == "postgresql":
+        opposite orders deadlock, so there they are first locked in order, unless it is a `single` one. The condition
+        stands outside too, or a planner with many rows to change would look for their ids in all of the table."""
+        if self._kind == "postgresql" and not single:
             row = self.model
             where &= row.id.in_(row.select(row.id).where(where).order_by(row.id).for_update())
         changed: int = change.where(where).execute()
@@ -294,3 +329,7 @@ class Calls:
 
     def _unread(self, unread: bool = True) -> Any:
         return self.model.read_at.is_null(unread)
+
+
+def _batches(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    return (items[start : start + size] for start in range(0, len(items), size))

@@ -45,7 +45,8 @@ def run(database: Any, body: Callable[[], T], *, writes: bool) -> T:
     if database.in_transaction():
         with _translated():
             return body()
-    for pause in (*pauses(), None):
+    waits = pauses()
+    while True:
         with _translated(), _connected(database):
             try:
                 return body()
@@ -57,10 +58,9 @@ def run(database: Any, body: Callable[[], T], *, writes: bool) -> T:
                         "the connection was lost during a call: what was asked happened wholly or not at all. Marks, "
                         "deletes and keyed sends may be repeated safely"
                     ) from error
-                if pause is None or not is_transient(_cause(error)):
+                if not is_transient(_cause(error)) or (wait := next(waits, None)) is None:
                     raise
-        _sleep(database, pause)
-    raise AssertionError("the last attempt returns or raises")
+        _sleep(database, wait)
 
 
 @contextmanager

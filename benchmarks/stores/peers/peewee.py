@@ -82,11 +82,8 @@ class Queries:
 
     def mark_read(self, recipient: Recipient, id: str, at: datetime) -> Any:
         model = self.model
-        theirs = (*self.inbox(recipient), model.id.in_([id]), model.read_at.is_null())
-        marking = model.update(read_at=rows.millis(at) if self.sqlite else at).where(*theirs)
-        if self.sqlite:
-            return marking
-        return marking.where(model.id.in_(model.select(model.id).where(*theirs).order_by(model.id).for_update()))
+        theirs = (*self.inbox(recipient), model.id == id, model.read_at.is_null())
+        return model.update(read_at=rows.millis(at) if self.sqlite else at).where(*theirs)
 
     def inbox(self, recipient: Recipient) -> tuple[Any, ...]:
         model = self.model
