@@ -21,7 +21,10 @@ from notistore_conformance.report import Outcome
 
 ROOT: Final = Path(__file__).parents[1]
 PAGE: Final = ROOT / "docs" / "compatibility.md"
-COLUMNS: Final = ("insert_many", "unread_counts", "prune", "erase", "schema", "bind", "push after commit")
+COLUMNS: Final = (
+    *("insert_many", "unread_counts", "prune", "erase", "schema", "bind", "push after commit"),
+    *("several processes", "outage"),
+)
 
 Suite: TypeAlias = tuple[str, str, str]
 """Database, driver, and "async" or "sync"."""
@@ -166,7 +169,9 @@ def _offered(report: Found) -> list[str]:
 
 
 def _column(check: Check) -> str | None:
-    return "push after commit" if "bind.after-commit" in check.clauses else check.part
+    if "bind.after-commit" in check.clauses:
+        return "push after commit"
+    return {"processes/race": "several processes", "calls/errors": "outage"}.get(check.id, check.part)
 
 
 def _told(outcomes: set[str]) -> str:

@@ -38,7 +38,8 @@ def table(report: Report) -> str:
             lines += [f"and so in {len(others)} more:", f"    {_some([other.id for other in others])}"]
     lines += ["", report.verdict, *_advice(report)]
     seconds = sum(result.seconds for result in report.results)
-    return "\n".join([*lines, f"{len(report.results)} checks in {seconds:.1f} s"])
+    checks = len(report.results)
+    return "\n".join([*lines, f"{checks} check{'s' * (checks != 1)} in {seconds:.1f} s"])
 
 
 def _left_out(report: Report) -> Iterator[str]:

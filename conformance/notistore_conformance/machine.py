@@ -24,7 +24,7 @@ from notistore.model import Notification, Recipient
 from notistore.store import Part, supports
 
 from .clauses import CLAUSES
-from .context import Broken, Context
+from .context import Broken, Context, NotRun
 from .program import program
 from .rows import differences
 
@@ -54,7 +54,9 @@ async def play(context: Context) -> None:
         player = seed(context.seed)(_player(game))  # the same seed, the same verdict
         await asyncio.to_thread(run_state_machine_as_test, player, settings=rules)
     except _TimeIsUp:
-        pass
+        if not game.played:
+            reason = f"not one random history could be played within {context.profile.seconds} s; allow more seconds"
+            raise NotRun(reason) from None
     except Exception:
         # Hypothesis calls a store that answers differently each time flaky; what parted, parted all the same.
         if not game.parted:
@@ -83,9 +85,10 @@ class _Game:
     loop: asyncio.AbstractEventLoop
     until: float
     parted: list[tuple[int, str]]
+    played: int = 0
 
     def __init__(self, context: Context, loop: asyncio.AbstractEventLoop, until: float) -> None:
-        self.context, self.loop, self.until, self.parted = context, loop, until, []
+        self.context, self.loop, self.until, self.parted, self.played = context, loop, until, [], 0
 
     def same(self, model: MemoryStore, name: str, *args: Any, **kwargs: Any) -> None:
         """Make one call on both; they answer alike, or the history ends here."""
@@ -273,3 +276,4 @@ class _History(RuleBasedStateMachine):
         if not self.game.parted:
             for recipient in self.recipients:
                 self._same("page", recipient, limit=100)
+            self.game.played += 1
