@@ -21,6 +21,7 @@ from notistore_conformance.report import Outcome
 
 ROOT: Final = Path(__file__).parents[1]
 PAGE: Final = ROOT / "docs" / "compatibility.md"
+VERSIONS: Final = "This table was last written from runs on"
 COLUMNS: Final = (
     *("insert_many", "unread_counts", "prune", "erase", "schema", "bind", "push after commit"),
     *("several processes", "outage"),
@@ -109,10 +110,13 @@ def main() -> int:
     what.add_argument("--check", action="store_true", help="fail when docs/compatibility.md has another table")
     what.add_argument("--write", action="store_true", help="put the table there")
     options = parser.parse_args()
-    table = make_table(load(map(Path, options.reports)) if options.reports else found_now())
+    reports = load(map(Path, options.reports)) if options.reports else found_now()
+    table = make_table(reports)
     page = PAGE.read_text(encoding="utf-8")
     wanted = re.sub(r"(?m)^\| adapter .*\n(\|.*\n)*", lambda _: table, page)
     if options.write:
+        # Not compared by --check: other machines have other versions, and the table holds on them too.
+        wanted = re.sub(rf"(?m)^{VERSIONS}.*\n", lambda _: f"{VERSIONS} {versions(reports)}.\n", wanted)
         PAGE.write_text(wanted, encoding="utf-8")
     elif options.check:
         sys.stdout.writelines(difflib.unified_diff(page.splitlines(True), wanted.splitlines(True), PAGE.name, "found"))
@@ -157,6 +161,15 @@ def make_table(reports: Iterable[Found]) -> str:
         rows.append((*told, report["verdict"].partition(" (")[0], *_offered(report)))
     lines = [f"| {' | '.join(row)} |" for row in rows]
     return "\n".join([lines[0], "|---" * len(rows[0]) + "|", *lines[1:], ""])
+
+
+def versions(reports: Iterable[Found]) -> str:
+    """The versions of the databases, as they named themselves, and of the kit."""
+    shipped = [report for report in reports if report["store"].startswith("tests.adapters.")]
+    found = {report["backend"] for report in shipped} | {f"notistore {report['kit']}" for report in shipped}
+    if None in found:
+        sys.exit(f"no backend is named by {', '.join(r['store'] for r in shipped if r['backend'] is None)}")
+    return ", ".join(sorted(found))
 
 
 def _offered(report: Found) -> list[str]:

@@ -18,6 +18,7 @@ from playhouse.pwasyncio import AsyncMySQLDatabase, AsyncPostgresqlDatabase, Asy
 from notistore_conformance import NotificationStoreSuite, Subject
 from notistore_peewee import PeeweeStore, SyncPeeweeStore
 
+from ..backends import backend
 from ..proxy import behind_proxy
 
 
@@ -67,6 +68,7 @@ class AsyncSuite(NotificationStoreSuite):
                     savepoint=lambda session: session.atomic(),
                     outage=proxy and proxy.outage,
                     processes=True,
+                    backend=backend(self.url),
                 )
             finally:
                 await one.close_pool()
@@ -98,6 +100,7 @@ class SyncSuite(NotificationStoreSuite):
                 savepoint=lambda session: session.atomic(),
                 outage=proxy and proxy.outage,
                 processes=True,
+                backend=backend(self.url),
             )
 
 

@@ -10,14 +10,23 @@ import pytest
 
 from notistore_conformance import NotificationStoreSuite, Subject
 
+from ..backends import backend
 from ..prisma_engine import client_class
 from ..proxy import behind_proxy
 
+VERSION = "SELECT sqlite_version() AS version"  # asked of the client: its engine brings an SQLite of its own
 
-class AsyncSuite(NotificationStoreSuite):
+
+class Suite(NotificationStoreSuite):
     url: str
     Prisma: Any
 
+    @property
+    def is_sqlite(self) -> bool:
+        return self.url.startswith("file:")
+
+
+class AsyncSuite(Suite):
     @asynccontextmanager
     async def make_store(self) -> AsyncIterator[Subject]:
         from notistore_prisma import PrismaStore
@@ -33,6 +42,9 @@ class AsyncSuite(NotificationStoreSuite):
                     savepoint=self.savepoint,
                     outage=proxy and proxy.outage,
                     processes=True,
+                    backend=f"SQLite {(await client.query_raw(VERSION))[0]['version']}"
+                    if self.is_sqlite
+                    else backend(self.url),
                 )
 
     def client(self, url: str) -> Any:
@@ -50,10 +62,7 @@ class AsyncSuite(NotificationStoreSuite):
             await transaction.execute_raw("RELEASE SAVEPOINT host")
 
 
-class SyncSuite(NotificationStoreSuite):
-    url: str
-    Prisma: Any
-
+class SyncSuite(Suite):
     @contextmanager
     def make_store(self) -> Iterator[Subject]:
         from notistore_prisma import SyncPrismaStore
@@ -72,6 +81,7 @@ class SyncSuite(NotificationStoreSuite):
                 savepoint=self.savepoint,
                 outage=proxy and proxy.outage,
                 processes=True,
+                backend=f"SQLite {client.query_raw(VERSION)[0]['version']}" if self.is_sqlite else backend(self.url),
             )
 
     def client(self, url: str) -> Any:

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from notistore_conformance import NotificationStoreSuite, Subject
 from notistore_sqlalchemy import SQLAlchemyStore, SyncSQLAlchemyStore
 
+from ..backends import backend
 from ..proxy import behind_proxy
 
 
@@ -55,6 +56,7 @@ class AsyncSuite(NotificationStoreSuite):
                     savepoint=lambda session: session.begin_nested(),
                     outage=proxy and proxy.outage,
                     processes=True,
+                    backend=backend(self.url),
                 )
             finally:
                 await engine.dispose()
@@ -89,6 +91,7 @@ class SyncSuite(NotificationStoreSuite):
                     savepoint=lambda session: session.begin_nested(),
                     outage=proxy and proxy.outage,
                     processes=True,
+                    backend=backend(self.url),
                 )
             finally:
                 engine.dispose()

@@ -14,6 +14,7 @@ from tortoise.transactions import in_transaction
 from notistore_conformance import NotificationStoreSuite, Subject
 from notistore_tortoise import TortoiseStore
 
+from ..backends import backend
 from ..proxy import behind_proxy
 
 
@@ -52,6 +53,7 @@ class Suite(NotificationStoreSuite):
                     savepoint=self.savepoint,
                     outage=None if proxy is None or self.waits else proxy.outage,
                     processes=True,
+                    backend=backend(self.url),
                 )
 
     @asynccontextmanager

@@ -17,6 +17,7 @@ from redis.retry import Retry
 from notistore_conformance import NotificationStoreSuite, Subject
 from notistore_redis import RedisStore, SyncRedisStore
 
+from ...backends import backend
 from ...proxy import Proxy
 from .servers import Cluster, connect
 
@@ -28,6 +29,7 @@ class OneServer(NotificationStoreSuite):
 
     @pytest.fixture(autouse=True)
     def server(self, redis_url: str, redis_prefix: str) -> None:
+        self.url = redis_url
         self.port = urlsplit(redis_url).port or 6379
         self.prefix = redis_prefix
 
@@ -44,7 +46,7 @@ class AsyncSuite(OneServer):
             other = redis.asyncio.Redis(**self.connected(self.port))
             async with client, other:
                 store, peer = (RedisStore(each, prefix=self.prefix) for each in (client, other))
-                yield Subject(store, peer=peer, outage=proxy.outage, processes=True)
+                yield Subject(store, peer=peer, outage=proxy.outage, processes=True, backend=backend(self.url))
 
 
 class SyncSuite(OneServer):
@@ -56,7 +58,7 @@ class SyncSuite(OneServer):
             redis.Redis(**self.connected(self.port)) as other,
         ):
             store, peer = (SyncRedisStore(each, prefix=self.prefix) for each in (client, other))
-            yield Subject(store, peer=peer, outage=proxy.outage, processes=True)
+            yield Subject(store, peer=peer, outage=proxy.outage, processes=True, backend=backend(self.url))
 
 
 class TestBytesOverResp2(AsyncSuite):
@@ -89,7 +91,7 @@ class TestCluster(OneCluster):
         other = redis.asyncio.RedisCluster.from_url(self.url, decode_responses=True, protocol=2)
         async with client, other:
             store, peer = (RedisStore(each, prefix=self.prefix) for each in (client, other))
-            yield Subject(store, peer=peer, processes=True)
+            yield Subject(store, peer=peer, processes=True, backend=backend(self.url))
 
 
 class TestSyncCluster(OneCluster):
@@ -99,4 +101,4 @@ class TestSyncCluster(OneCluster):
             client = stack.enter_context(connect(self.url, decode_responses=True))
             other = stack.enter_context(connect(self.url, protocol=2))
             store, peer = (SyncRedisStore(each, prefix=self.prefix) for each in (client, other))
-            yield Subject(store, peer=peer, processes=True)
+            yield Subject(store, peer=peer, processes=True, backend=backend(self.url))
