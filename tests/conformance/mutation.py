@@ -1,5 +1,7 @@
 """Mutation testing of MemoryStore: does the kit see every change of it? `python -m tests.conformance.mutation`.
 
+It needs mutmut, which nothing else here does: `pip install -e . --group mutation`.
+
 mutmut changes MemoryStore in one place at a time, in a copy of this checkout, and runs the kit on each. What the kit
 lets pass stands in EQUIVALENT, with the reason why it breaks no promise; anything else is an error.
 """
@@ -11,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -36,6 +39,8 @@ also_copy =
 
 def main() -> int:
     """Run mutmut and print what survived. Returns 1 when that is not what EQUIVALENT says."""
+    if find_spec("mutmut") is None:
+        sys.exit("mutmut is not installed: pip install -e . --group mutation")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for package in (ROOT / "notistore", ROOT / "conformance" / "notistore_conformance"):
