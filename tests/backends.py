@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import socket
 import sqlite3
 from contextlib import closing
 from functools import cache
@@ -25,6 +27,10 @@ def backend(url: str) -> str:
 
             with redis.Redis.from_url(url, decode_responses=True) as client:
                 return f"Redis {client.info('server')['redis_version']}"
+        case "nats":
+            with closing(socket.create_connection((parts.hostname or "", parts.port or 4222))) as connection:
+                greeting = connection.makefile().readline()  # INFO {...}
+            return f"NATS {json.loads(greeting.removeprefix('INFO '))['version']}"
         case _:
             import pymysql
 

@@ -11,6 +11,7 @@ import pytest
 from notistore_conformance import BackplaneSubject, BackplaneSuite
 
 from ..adapters.test_redis.servers import Cluster
+from ..backends import backend
 from ..servers import PostgresServer, RedisServer, Server
 from .conftest import NEEDS, prefix
 from .kinds import backplane
@@ -20,22 +21,22 @@ from .servers import NatsServer, Wire
 class OnAServer(BackplaneSuite):
     """Each node reaches the server through a wire of its own, which can go dead."""
 
-    __test__ = False
-
     server: Server
     prefix: str
     kind_of_backplane: str
+    version: str
 
     def serve(self, kind: str, server: Server) -> None:
         pytest.importorskip(NEEDS[kind])
         self.kind_of_backplane, self.server = kind, server
+        self.version = backend(server.url)
         if not hasattr(type(self), "prefix"):
             type(self).prefix = prefix()
 
     @asynccontextmanager
     async def make_backplane(self) -> AsyncIterator[BackplaneSubject]:
         async with Wire(self.server.url) as wire, backplane(self.kind_of_backplane, wire.url, self.prefix) as plane:
-            yield BackplaneSubject(plane, outage=self.outage, half_open=wire.go_dead)
+            yield BackplaneSubject(plane, self.outage, wire.go_dead, backend=self.version)
 
     @asynccontextmanager
     async def outage(self) -> AsyncIterator[None]:
@@ -47,24 +48,18 @@ class OnAServer(BackplaneSuite):
 
 
 class TestRedis(OnAServer):
-    __test__ = True
-
     @pytest.fixture(autouse=True)
     def _server(self, own_redis: RedisServer) -> None:
         self.serve("redis", own_redis)
 
 
 class TestPostgres(OnAServer):
-    __test__ = True
-
     @pytest.fixture(autouse=True)
     def _server(self, own_postgres: PostgresServer) -> None:
         self.serve("postgres", own_postgres)
 
 
 class TestNats(OnAServer):
-    __test__ = True
-
     @pytest.fixture(autouse=True)
     def _server(self, own_nats: NatsServer) -> None:
         self.serve("nats", own_nats)
@@ -84,4 +79,4 @@ class TestRedisCluster(BackplaneSuite):
     @asynccontextmanager
     async def make_backplane(self) -> AsyncIterator[BackplaneSubject]:
         async with backplane("cluster", self.cluster.url, self.prefix) as plane:
-            yield BackplaneSubject(plane)
+            yield BackplaneSubject(plane, backend=backend(self.cluster.url))

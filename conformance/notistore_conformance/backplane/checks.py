@@ -7,7 +7,7 @@ from functools import partial
 from typing import Final
 
 from ..registry import Check, check
-from .site import Message, Node, Site
+from .site import Message, Node, Site, begun_tasks
 
 __all__ = ["BACKPLANE_CHECKS"]
 
@@ -204,13 +204,13 @@ async def unsubscribe(site: Site) -> None:
 
 @_check("backplane/closes", "Closing ends every task, and nothing is received any more", "close.ends")
 async def closes(site: Site) -> None:
-    before = asyncio.all_tasks()
     async with site.node(opened=False) as node:
-        await node.begin()
-        await node.subscribe([site.key()])
-        await node.publish((site.key(), b"message"))
-        await node.end()
-        left = [task.get_name() for task in asyncio.all_tasks() - before]
+        with begun_tasks() as tasks:
+            await node.begin()
+            await node.subscribe([site.key()])
+            await node.publish((site.key(), b"message"))
+            await node.end()
+        left = [str(task.get_coro()) for task in tasks if not task.done()]
         site.equal("close.ends", left, [], "tasks still running")
         node.open = True
         async with site.node() as sender:

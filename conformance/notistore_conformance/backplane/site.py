@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextvars import ContextVar
 from typing import Any, Final, TypeAlias
 
 from notistore.backplane import Backplane
@@ -16,12 +17,12 @@ from ..registry import Check
 from ..subject import entered
 from .subject import BackplaneSubject, made
 
-__all__ = ["Message", "Node", "Site"]
+__all__ = ["Message", "Node", "Site", "begun_tasks"]
 
 Message: TypeAlias = tuple[str, bytes]
 
 _ARRIVAL: Final = 5.0  # seconds until a message counts as lost
-_SECONDS: Final = 10.0  # what "within seconds" is, of a call and of a connection that is gone
+_SECONDS: Final = 15.0  # what "within seconds" is, of a call and of a connection that is gone
 _RETURN: Final = 20.0  # seconds that a backplane has to be of use again after an outage
 _LINES: Final = 14
 
@@ -218,6 +219,29 @@ class Site:
         lines += ["promised:", *(f"    [{clause}] {BACKPLANE_CLAUSES[clause]}" for clause in clauses)]
         lines += [f"expected{f' ({what})' if what else ''}:", f"    {expected}", "came back:", f"    {got}"]
         return "\n".join(lines)
+
+
+@contextmanager
+def begun_tasks() -> Iterator[list[asyncio.Task[Any]]]:
+    """The tasks that are begun from here on, by what is called here or by what that has begun; no one else's."""
+    begun: list[asyncio.Task[Any]] = []
+    here = ContextVar("here", default=False)
+
+    def make(loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any) -> asyncio.Task[Any]:
+        task = asyncio.Task(coroutine, loop=loop, **options)
+        if here.get():
+            begun.append(task)
+        return task
+
+    loop = asyncio.get_running_loop()
+    before = loop.get_task_factory()
+    loop.set_task_factory(make)
+    token = here.set(True)
+    try:
+        yield begun
+    finally:
+        here.reset(token)
+        loop.set_task_factory(before)
 
 
 def _shown(values: Collection[object]) -> str:
