@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection
 from inspect import isawaitable
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from starlette.requests import ClientDisconnect
 from starlette.requests import Request as StarletteRequest
 from starlette.responses import Response
+from starlette.types import ASGIApp
 
 from ..errors import InvalidArgument
 from ..inbox import Inbox
@@ -54,26 +55,37 @@ async def respond(
 
 def open_stream(
     inbox: Inbox, recipient: Recipient | None, request: StarletteRequest, *, close_on_signals: bool
-) -> Response:
-    """The recipient's stream as a response that Starlette and FastAPI pass through as it is."""
+) -> ASGIApp:
+    """What answers with the recipient's stream."""
     if recipient is None:
         return unauthorized()
     if close_on_signals and inbox.hub is not None:
         close_on_signal(inbox.hub)
-    return _EventStream(StreamResponse(inbox, recipient, resumed="last-event-id" in request.headers))
+    return StreamResponse(inbox, recipient, resumed="last-event-id" in request.headers)
+
+
+class Postponed(Response):
+    """Leaves the answer to whoever calls `take_postponed`, so that what is between the two does not stay as long."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        super().__init__()
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope[_POSTPONED] = self._app
+
+
+def take_postponed(scope: Scope) -> ASGIApp | None:
+    """What is to answer this request, if that was postponed."""
+    postponed: ASGIApp | None = scope.pop(_POSTPONED, None)
+    return postponed
+
+
+_POSTPONED: Final = "notistore.postponed"
 
 
 def unauthorized() -> Response:
     return _to_response(UNAUTHORIZED)
-
-
-class _EventStream(Response):
-    def __init__(self, stream: StreamResponse) -> None:
-        super().__init__()
-        self._stream = stream
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._stream(scope, receive, send)
 
 
 def _to_response(answered: Answer) -> Response:

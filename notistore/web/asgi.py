@@ -17,7 +17,7 @@ from starlette.types import Receive, Scope, Send
 from ..inbox import Inbox
 from ._origin import check_origins
 from ._paths import ELEMENT_PATH, check_path
-from ._starlette import GetRecipient, element, find_recipient, open_stream, respond
+from ._starlette import GetRecipient, Postponed, element, find_recipient, open_stream, respond, take_postponed
 from .endpoints import ROUTES, Endpoint
 from .websocket import GetSocketRecipient, inbox_websocket
 
@@ -56,7 +56,11 @@ def inbox_app(
         async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
             request = Request(scope, receive)
             found = await find_recipient(recipient, request)
-            await open_stream(inbox, found, request, close_on_signals=close_on_signals)(scope, receive, send)
+            stream = open_stream(inbox, found, request, close_on_signals=close_on_signals)
+            app = scope.get("app")
+            if isinstance(app, _InboxApp) and app.is_bare:
+                stream = Postponed(stream)
+            await stream(scope, receive, send)
 
     routes: list[BaseRoute] = [
         Route(path + route.path, partial(serve, route.endpoint), methods=[route.method]) for route in ROUTES
@@ -65,6 +69,20 @@ def inbox_app(
     if websocket is not None:
         socket = inbox_websocket(inbox, websocket, trusted_origins=trusted, close_on_signals=close_on_signals)
         routes.append(WebSocketRoute(path + "/ws", socket))
-    app = Starlette(routes=routes)
+    app = _InboxApp(routes=routes)
     app.router.redirect_slashes = False
     return app
+
+
+class _InboxApp(Starlette):
+    """Begins streams outside of Starlette's own layers, whose frames every open stream and event would pay for."""
+
+    @property
+    def is_bare(self) -> bool:
+        """Whether nobody has added anything that a stream would have to pass through."""
+        return not (self.debug or self.user_middleware or self.exception_handlers)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await super().__call__(scope, receive, send)
+        if (postponed := take_postponed(scope)) is not None:
+            await postponed(scope, receive, send)

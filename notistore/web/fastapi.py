@@ -21,7 +21,7 @@ from ..model import Recipient
 from . import endpoints
 from ._origin import check_origins
 from ._paths import ELEMENT_PATH, check_path
-from ._starlette import element, open_stream, respond, unauthorized
+from ._starlette import Postponed, element, open_stream, respond, take_postponed, unauthorized
 from .endpoints import Endpoint
 from .stream import Receive, Scope, Send
 
@@ -114,9 +114,6 @@ class Problem(BaseModel):
     field: str | None = None
 
 
-_POSTPONED: Final = "notistore.postponed"
-
-
 def inbox_router(
     inbox: Inbox,
     recipient: Callable[..., Recipient | Awaitable[Recipient] | Awaitable[Recipient | None] | None],
@@ -145,7 +142,7 @@ def inbox_router(
         return handle
 
     async def stream(request: Request, found: Recipient | None = Depends(recipient)) -> Response:
-        return _Postponed(open_stream(inbox, found, request, close_on_signals=close_on_signals))
+        return Postponed(open_stream(inbox, found, request, close_on_signals=close_on_signals))
 
     for route in endpoints.ROUTES:
         router.add_api_route(
@@ -178,8 +175,7 @@ class _InboxRoute(APIRoute):
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         await super().handle(scope, receive, send)
-        postponed: Response | None = scope.pop(_POSTPONED, None)
-        if postponed is not None:
+        if (postponed := take_postponed(scope)) is not None:
             await postponed(scope, receive, send)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
@@ -192,15 +188,6 @@ class _InboxRoute(APIRoute):
                 return unauthorized()
 
         return handle
-
-
-class _Postponed(Response):
-    def __init__(self, response: Response) -> None:
-        super().__init__()
-        self._response = response
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        scope[_POSTPONED] = self._response
 
 
 def _documented(

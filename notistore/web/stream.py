@@ -7,7 +7,7 @@ import logging
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from contextlib import asynccontextmanager, nullcontext
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Self, TypeAlias
 
 from ..errors import StoreError, TooManyStreams
 from ..hub import Subscription
@@ -47,13 +47,15 @@ class StreamResponse:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] == "HEAD":
             await _start(send)
-            await _write(send, b"", last=True)
+            await send({"type": "http.response.body", "body": b""})
             return
-        async with opening(self._inbox, self._recipient, resumed=self._resumed) as (greeting, stream):
+        async with _subscribe(self._inbox, self._recipient) or nullcontext() as stream:
+            greeting, lasts = await _begin(self._inbox, self._recipient, stream, resumed=self._resumed)
             await _start(send)
-            await _write(send, greeting, last=stream is None)
-            if stream is not None:
-                await _pump(stream, receive, send)
+            await send({"type": "http.response.body", "body": greeting, "more_body": lasts})
+            del greeting  # not for as long as the stream lasts
+            if lasts and stream is not None:
+                await _serve(stream, receive, send)
 
 
 @asynccontextmanager
@@ -62,18 +64,24 @@ async def opening(
 ) -> AsyncIterator[tuple[bytes, Subscription | None]]:
     """What a stream begins with, and what it goes on with; None where it ends there. Not `live` is as without a hub."""
     async with (_subscribe(inbox, recipient) if live else None) or nullcontext() as stream:
-        try:
-            # Subscribed before counted: no event can fall between the two.
-            unread = await inbox.unread_count(recipient)
-        except StoreError:
-            _log.exception("the store failed while a stream began; its browser tries again")
-            stream, greeting = None, f"retry: {_soon()}\n\n".encode()
-        else:
-            retry = _POLL if stream is None else _soon()
-            greeting = Event.count(unread, id=str(to_millis(utc_now())), retry=retry).encode()
-            if resumed:
-                greeting += SOMETHING_CHANGED.encode()
-        yield greeting, stream
+        greeting, lasts = await _begin(inbox, recipient, stream, resumed=resumed)
+        yield greeting, stream if lasts else None
+
+
+async def _begin(
+    inbox: Inbox, recipient: Recipient, stream: Subscription | None, *, resumed: bool
+) -> tuple[bytes, bool]:
+    """What a stream begins with, and whether it goes on. Subscribed before counted: no event falls between the two."""
+    try:
+        unread = await inbox.unread_count(recipient)
+    except StoreError:
+        _log.exception("the store failed while a stream began; its browser tries again")
+        return f"retry: {_soon()}\n\n".encode(), False
+    retry = _POLL if stream is None else _soon()
+    greeting = Event.count(unread, id=str(to_millis(utc_now())), retry=retry).encode()
+    if resumed:
+        greeting += SOMETHING_CHANGED.encode()
+    return greeting, stream is not None
 
 
 def _subscribe(inbox: Inbox, recipient: Recipient) -> Subscription | None:
@@ -91,51 +99,75 @@ def _soon() -> int:
     return random.randint(1000, 3000)
 
 
-async def _pump(stream: Subscription, receive: Receive, send: Send) -> None:
-    """Write what the stream gives until it ends; end it when the client has gone."""
-    leaving = asyncio.create_task(_end_when_gone(stream, receive))
-    try:
-        # In a task of its own: to wake this one is to run down through all the middleware it is in, at every event.
-        await asyncio.create_task(_write_events(stream, send))
-    finally:
-        leaving.cancel()
+async def _serve(stream: Subscription, receive: Receive, send: Send) -> None:
+    """Write what the stream gives until it ends; end it when the client has gone.
 
+    The writing is a task of its own: to wake this one is to run down through all the middleware it is in.
+    """
 
-async def _write_events(stream: Subscription, send: Send) -> None:
+    async def write(data: bytes) -> None:
+        await send({"type": "http.response.body", "body": data, "more_body": data != b""})
+
+    writing = stream.pump(write)
     try:
-        async with ending_in_time(stream):
-            async for data in stream:
-                await send({"type": "http.response.body", "body": data, "more_body": True})
-            await _write(send, b"", last=True)
+        async with ending_in_time(stream) as limit:
+            writing.add_done_callback(limit.end_now)
+            while (await receive())["type"] != "http.disconnect":
+                pass
+            stream.end("left")
+            writing.remove_done_callback(limit.end_now)
+            await asyncio.wait([writing])
     except TimeoutError:
-        _log.info("a stream's reader took nothing for %s s after its end (%s)", _GRACE, stream.ended)
+        if not limit.expired():
+            raise
+        if not writing.done():
+            _log.info("a stream's reader took nothing for %s s after its end (%s)", _GRACE, stream.ended)
+    finally:
+        if writing.cancel():
+            await asyncio.wait([writing])
+    if not writing.cancelled():
+        writing.result()
 
 
-@asynccontextmanager
-async def ending_in_time(stream: Subscription) -> AsyncIterator[None]:
+class ending_in_time:  # noqa: N801 - it reads as what it does
     """Raises TimeoutError in whoever still writes a stream a second after it has ended: a reader that takes nothing
     more would otherwise hold that task, and the server's shutdown, for ever."""
-    try:
-        async with asyncio.timeout(None) as limit:
-            stream.on_end = lambda: limit.reschedule(asyncio.get_running_loop().time() + _GRACE)
-            if stream.ended:
-                stream.on_end()
-            yield
-    finally:
-        stream.on_end = None
 
+    __slots__ = ("_limit", "_stream")
 
-async def _end_when_gone(stream: Subscription, receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-    stream.end("left")
+    def __init__(self, stream: Subscription) -> None:
+        self._stream = stream
+        self._limit = asyncio.timeout(None)
+
+    async def __aenter__(self) -> Self:
+        await self._limit.__aenter__()
+        self._stream.on_end = self._end_soon
+        if self._stream.ended:
+            self._end_soon()
+        return self
+
+    async def __aexit__(self, *exc: Any) -> None:
+        self._stream.on_end = None
+        await self._limit.__aexit__(*exc)
+
+    def expired(self) -> bool:
+        """Whether the TimeoutError that was raised is this one."""
+        return self._limit.expired()
+
+    def end_now(self, _: object) -> None:
+        """There is nothing left to wait for."""
+        self._end_at(0)
+
+    def _end_soon(self) -> None:
+        if self._limit.when() is None:
+            self._end_at(asyncio.get_running_loop().time() + _GRACE)
+
+    def _end_at(self, when: float) -> None:
+        if self._stream.on_end is not None and not self._limit.expired():
+            self._limit.reschedule(when)
 
 
 async def _start(send: Send) -> None:
     # A list of its own: middleware adds to it, a session's cookie for one.
     headers = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
-
-
-async def _write(send: Send, data: bytes, *, last: bool = False) -> None:
-    await send({"type": "http.response.body", "body": data, "more_body": not last})
