@@ -20,6 +20,8 @@ __all__ = ["RedisBackplane"]
 
 _log: Final = logging.getLogger("notistore.backplane")
 
+_TOGETHER: Final = 1.0  # seconds that nodes of a cluster which return one after the other are waited for
+
 
 class RedisBackplane:
     """A `notistore.backplane.Backplane` on the Redis that the application's client talks to.
@@ -38,6 +40,7 @@ class RedisBackplane:
         self._prefix = prefix.encode()
         self._links: dict[str, Link] = {}
         self._unsettled = False
+        self._telling: asyncio.TimerHandle | None = None
 
     async def open(self, receive: Receive, missed: Missed) -> None:
         self._receive: Receive = receive
@@ -79,6 +82,9 @@ class RedisBackplane:
             raise
 
     async def close(self) -> None:
+        if self._telling is not None:
+            self._telling.cancel()
+            self._telling = None
         links, self._links = self._links, {}
         await asyncio.gather(*(link.close() for link in links.values()))
 
@@ -91,9 +97,22 @@ class RedisBackplane:
     def _link(self, address: str) -> Link:
         link = self._links.get(address)
         if link is None:
-            link = Link(self._topology, address, self._take, self._missed, self._settle)
+            link = Link(self._topology, address, self._take, self._returned, self._settle)
             self._links[address] = link
         return link
+
+    def _returned(self) -> None:
+        """Some channels are listened to again: tell once all are, or, where a node of the cluster stays away, soon."""
+        if all(link.listening for link in self._links.values() if link.channels):
+            self._tell()
+        elif self._telling is None:
+            self._telling = asyncio.get_running_loop().call_later(_TOGETHER, self._tell)
+
+    def _tell(self) -> None:
+        if self._telling is not None:
+            self._telling.cancel()
+            self._telling = None
+        self._missed()
 
     async def _refresh(self) -> None:
         async with asyncio.timeout(PATIENCE):

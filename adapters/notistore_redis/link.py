@@ -24,7 +24,7 @@ _PING: Final = 1.0
 
 
 class Link:
-    """Listens on the channels in `channels`, from one connection to the next."""
+    """Listens on the channels in `channels`, from one connection to the next; `listening` is whether it does now."""
 
     def __init__(
         self,
@@ -36,12 +36,13 @@ class Link:
     ) -> None:
         self.address = address
         self.channels: set[bytes] = set()
+        self.listening = False
         self.tried = asyncio.Event()
         self._topology = topology
         self._take = take
         self._missed = missed
         self._returning = returning
-        self._listening: Any = None
+        self._listener: Any = None
         self._publishing: Any = None
         self._tokens = count()
         self._unanswered: dict[bytes, asyncio.Future[None]] = {}
@@ -95,6 +96,7 @@ class Link:
         def begun(answered: asyncio.Future[None]) -> None:
             if answered.exception() is None:
                 up()
+                self.listening = True
                 self.tried.set()
                 if again:
                     self._missed()
@@ -104,14 +106,15 @@ class Link:
                 await self._returning()
             connection = self._topology.connection(self.address)
             await connection.connect()
-            self._listening = connection
+            self._listener = connection
             again = bool(self.channels)
             (await self._ask(self._topology.subscribe, self.channels)).add_done_callback(begun)
             pinging = asyncio.create_task(self._ping())
             while True:
                 self._read(await connection.read_response())
         finally:
-            self._listening = None
+            self._listener = None
+            self.listening = False
             self.tried.set()
             if pinging is not None:
                 pinging.cancel()
@@ -154,7 +157,7 @@ class Link:
                 await self._send([("PING", "")])
 
     async def _send(self, commands: Collection[Command]) -> None:
-        connection = self._listening
+        connection = self._listener
         # One that is not connected would connect by itself, and listen to nothing.
         if connection is None or not connection.is_connected:
             raise ConnectionError("no connection to Redis at the moment")

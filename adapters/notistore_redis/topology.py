@@ -97,7 +97,7 @@ class Shards:
     def owner(self, channel: bytes) -> str:
         try:
             node = self._client.nodes_manager.get_node_from_slot(self._client.keyslot(channel))
-        except RedisClusterException:
+        except (RedisClusterException, LookupError):  # the latter while it has not heard of any node
             return ""
         return str(node.name)
 

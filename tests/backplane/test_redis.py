@@ -23,7 +23,7 @@ from notistore_redis import RedisBackplane
 from notistore_redis.topology import PATIENCE
 
 from ..adapters.test_redis.servers import Cluster
-from .conftest import prefix
+from .conftest import Service, prefix
 from .reading import DONE, frame, until, until_done
 
 USER = Recipient("42")
@@ -144,6 +144,43 @@ async def test_a_node_of_the_cluster_is_killed_and_the_others_go_on(own_cluster:
             await until_done(streams[user])
 
 
+async def test_a_cluster_that_is_away_when_an_application_starts_is_found_later(own_cluster: Cluster) -> None:
+    service = Service("cluster", own_cluster.url, prefix())
+    for node in own_cluster.nodes:
+        node.kill()
+    async with AsyncExitStack() as stack:
+        try:
+            hub = await stack.enter_async_context(service.hub())
+            other = await stack.enter_async_context(service.hub())
+            stream = await stack.enter_async_context(hub.subscribe(USER))
+        finally:
+            await asyncio.to_thread(_start, own_cluster)
+        await until(stream, SOMETHING_CHANGED.encode(), within=20)
+        async with asyncio.timeout(20):
+            other.publish(USER, Event("told once it can be"))
+            await other.flush()
+        other.publish(USER, DONE)
+        await until_done(stream)
+
+
+async def test_a_cluster_that_was_away_as_a_whole_is_one_gap(
+    own_cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("notistore_redis.backplane._TOGETHER", 60.0)
+    async with RedisCluster.from_url(own_cluster.url) as client:
+        told = asyncio.Event()
+        plane = RedisBackplane(client, prefix=prefix())
+        await plane.open(lambda key, message: None, told.set)
+        await plane.subscribe([str(n) for n in range(60)])
+        for node in own_cluster.nodes:
+            node.kill()
+        await asyncio.to_thread(_start, own_cluster)
+        async with asyncio.timeout(30):
+            await told.wait()
+        assert [link.listening for link in plane._links.values()] == [True] * 3
+        await plane.close()
+
+
 async def test_channels_follow_their_slot_to_another_node(own_cluster: Cluster) -> None:
     name = prefix()
     async with (
@@ -164,6 +201,12 @@ async def test_channels_follow_their_slot_to_another_node(own_cluster: Cluster) 
         other.publish(USER, DONE)
         await until_done(stream)
         assert _owner(client, name, USER) == f"127.0.0.1:{new.port}"
+
+
+def _start(cluster: Cluster) -> None:
+    for node in cluster.nodes:
+        node.start()
+    cluster.wait_until_whole()
 
 
 def _owner(client: RedisCluster, prefix: str, user: Recipient) -> str:
