@@ -211,3 +211,43 @@ def test_the_wrong_colour_of_database_is_refused(tmp_path: Path) -> None:
         PeeweeStore(database(f"sqlite:///{tmp_path / 'x.db'}", asynchronous=False))
     with pytest.raises(InvalidArgument, match="PeeweeStore"):
         SyncPeeweeStore(database(f"sqlite:///{tmp_path / 'x.db'}", asynchronous=True))
+
+
+def test_one_taken_id_among_thousands_is_named_and_the_block_goes_on(store: SyncPeeweeStore) -> None:
+    crowd = Recipient("crowd")
+    kept, other, *many = (Notification.new(crowd, "test") for _ in range(2_502))
+    with store.database.connection_context():
+        store.insert(kept)
+        with store.database.atomic():
+            store.insert(other)
+            with pytest.raises(DuplicateNotification) as caught:
+                store.insert_many([*many, kept])
+            assert caught.value.id == kept.id
+            assert store.count(crowd) == 2
+        store.insert_many(many)
+        assert store.page(crowd, limit=3_000) == [*reversed(many), other, kept]
+        store.erase(crowd)
+
+
+async def test_one_taken_id_among_thousands_is_named_and_nothing_is_inserted(async_store: PeeweeStore) -> None:
+    crowd = Recipient("crowd")
+    kept, *many = (Notification.new(crowd, "test") for _ in range(2_501))
+    await async_store.insert(kept)
+    with pytest.raises(DuplicateNotification) as caught:
+        await async_store.insert_many([*many, kept])
+    assert caught.value.id == kept.id
+    assert await async_store.page(crowd) == [kept]
+    await async_store.insert_many(many)
+    assert await async_store.page(crowd, limit=3_000) == [*reversed(many), kept]
+    await async_store.erase(crowd)
+
+
+def test_a_table_may_have_a_name_that_has_to_be_quoted(store: SyncPeeweeStore) -> None:
+    named = SyncPeeweeStore(store.database, model=notification_model(store.database, "Our notices"))
+    with store.database.connection_context():
+        named.create_schema()
+        rows = [row() for _ in range(3)]
+        named.insert_many(rows)
+        assert named.upsert(rows[0]).version == 2
+        assert named.unread_counts([ME], at_most=2) == {ME: 2}
+        store.database.drop_tables([named.model])
