@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import datetime
-from typing import TypedDict
+from typing import Final, TypedDict
 
 from .model import JsonValue, Notification
 
 __all__ = ["ActorItem", "Item", "encode_json", "encode_time", "to_item"]
+
+
+_ENCODER: Final = json.JSONEncoder(separators=(",", ":"), allow_nan=False)  # `json.dumps` would make one every time
 
 
 class ActorItem(TypedDict):
@@ -44,7 +47,7 @@ def encode_time(value: datetime) -> str:
 
 def encode_json(value: object) -> bytes:
     """Compact JSON in ASCII: no line break of any kind can be in it, so it is safe inside a frame as it is."""
-    return json.dumps(value, separators=(",", ":"), allow_nan=False).encode()
+    return _ENCODER.encode(value).encode()
 
 
 def to_item(notification: Notification, *, live: Mapping[str, JsonValue] | None = None) -> Item:
