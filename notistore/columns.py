@@ -81,7 +81,7 @@ def driver_time(at: datetime, dialect: str) -> Time:
     """A time in UTC as `driver_values` has it."""
     if dialect == "sqlite":
         return to_millis(at)
-    return at.replace(tzinfo=None) if dialect == "mysql" else at
+    return datetime.combine(at, at.time()) if dialect == "mysql" else at
 
 
 def encoded(data: Mapping[str, Any]) -> str:

@@ -58,11 +58,12 @@ class Calls:
         if self._dialect == "sqlite":
             begin_in_sqlite(self.connection)
         try:
-            with (
-                self.connection.begin_nested()
-            ):  # an error would spoil a transaction of the host's, or leave half in it
-                # Nothing comes back, so that this is the driver's own executemany.
-                self.connection.execute(sql.insert_many(self.table), [self._row(each) for each in notifications])
+            # An error would spoil a transaction of the host's, or leave half in it.
+            with self.connection.begin_nested():
+                self.connection.exec_driver_sql(
+                    sql.insert_many(self.connection, self.table),
+                    [tuple(driver_values(each, self._dialect)) for each in notifications],
+                )
         except IntegrityError as error:
             raise self._duplicate(error, sorted(seen)) or error from error
 
@@ -77,9 +78,8 @@ class Calls:
         return stored
 
     def get(self, recipient: Recipient, id: str) -> Notification | None:
-        row = self.connection.execute(
-            sql.get(self.table, zoned=self._zoned), _inbox(recipient) | {"wanted": id}
-        ).first()
+        statement = sql.get(self.table, zoned=self._zoned)
+        row = self.connection.execute(statement, _inbox(recipient) | {"wanted": id}).first()
         return None if row is None else from_values(row, recipient)
 
     def page(

@@ -19,10 +19,12 @@ from alembic.autogenerate import compare_metadata, produce_migrations, render_py
 from alembic.migration import MigrationContext
 from alembic.operations import Operations
 from sqlalchemy import Column, Connection, Engine, Integer, MetaData, Table, create_engine, inspect, select, text
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.schema import CreateSchema
 
 import notistore_sqlalchemy
-from notistore import Actor, Notification, Recipient, StoreError
-from notistore_sqlalchemy import SyncSQLAlchemyStore, notifications_table, open_store
+from notistore import Actor, DuplicateNotification, Notification, Recipient, StoreError
+from notistore_sqlalchemy import SQLAlchemyStore, SyncSQLAlchemyStore, notifications_table, open_store
 
 from .test_sqlalchemy_conforms import with_driver, with_real_transactions
 
@@ -92,6 +94,42 @@ def test_it_stands_on_the_applications_own_metadata_beside_its_tables(engine: En
     assert sorted(inspect(engine).get_table_names()) == ["inbox", "users"]
     with engine.connect() as connection:
         assert connection.scalar(select(table.c.created_at).where(table.c.data["n"].is_not(None))) == kept.created_at
+
+
+def test_a_name_that_needs_quotes_has_them_in_every_statement(engine: Engine) -> None:
+    store = SyncSQLAlchemyStore(engine, table=notifications_table(name="In Box, 100% of it"))
+    store.create_schema()
+    one, *more = (Notification.new(ME, "test", key=key) for key in "abc")
+    store.insert(one)
+    store.insert_many(more)
+    with pytest.raises(DuplicateNotification, match=one.id):
+        store.insert_many([Notification.new(ME, "test"), one])
+    assert store.upsert(one).version == 2
+    assert sorted(each.key or "" for each in store.page(ME)) == ["a", "b", "c"]
+    assert store.mark_read(ME, one.id, at=one.created_at) == 1
+    assert store.unread_count(ME) == store.unread_counts([ME])[ME] == 2
+    assert store.delete(ME, one.id) == 1
+
+
+@pytest.mark.parametrize("driver", ["psycopg", "asyncpg"])
+async def test_a_schema_may_be_the_metadatas_and_translated_by_the_engine(driver: str, empty_postgres_url: str) -> None:
+    here = create_async_engine(with_driver(empty_postgres_url, f"postgresql+{driver}"))
+    there = here.execution_options(schema_translate_map={"per tenant": "Acme"})
+    table = notifications_table(MetaData(schema="per tenant"))
+    stores = [SQLAlchemyStore(engine, table=table) for engine in (here, there)]
+    async with here.begin() as connection:
+        for schema in ("per tenant", "Acme"):
+            await connection.execute(CreateSchema(schema))
+    for engine in (here, there):
+        async with engine.begin() as connection:
+            await connection.run_sync(table.create)
+    rows = [Notification.new(ME, "test") for _ in range(3)]
+    await stores[0].insert_many(rows)
+    await stores[1].insert(rows[0])
+    await stores[1].insert_many(rows[1:2])
+    assert [await store.unread_count(ME) for store in stores] == [3, 2]
+    assert [await store.mark_all_read(ME, at=rows[0].created_at) for store in stores] == [3, 2]
+    await here.dispose()
 
 
 def test_alembic_finds_nothing_to_change_once_it_was_created(engine: Engine) -> None:
