@@ -79,7 +79,7 @@ def _cause(result: Result) -> str:
 
 def _advice(report: Report) -> Iterator[str]:
     """What to do about a verdict that is not CONFORMS."""
-    if report.failed:
+    if report.failed and len(report.results) > 1:
         yield f"The first one alone: --only {report.failed[0].id}"
     if not report.broken and len(report.results) < report.checks:
         yield "For CONFORMS, run every check: nothing selected by --only, -k or the like."

@@ -10,4 +10,4 @@ class TestSqlite3Store(NotificationStoreSuite):
     async def make_store(self):
         async with AsyncExitStack() as stack:
             store, peer = [await stack.enter_async_context(open_store("rows.db")) for _ in range(2)]
-            yield Subject(store, peer=peer)
+            yield Subject(store, peer=peer, processes=True)
