@@ -102,7 +102,7 @@ class _Item(pytest.Item):
         target = self.parent
         assert isinstance(target, _Target)
         stage = target.stage()
-        settle(stage.run(self.check), self, stage.about(target.checks.target))
+        settle(stage.result(self.check, target.checks.target), self, stage.about(target.checks.target))
 
     def reportinfo(self) -> tuple[Path, None, str]:
         return self.path, None, f"{self.parent and self.parent.name}::{self.name}"

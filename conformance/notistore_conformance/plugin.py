@@ -79,8 +79,12 @@ class _Collected:
         for told, found in self._found.items():
             about = About(**json.loads(told))
             checks = list(checks_of(about.kind))
-            results = sorted(map(Result.from_dict, found), key=lambda result: checks.index(result.id))
-            yield Report(about, results, len(checks))
+            results: dict[str, Result] = {}
+            for result in map(Result.from_dict, found):
+                # A check that was run again and passed has failed all the same.
+                if result.id not in results or results[result.id].outcome != "failed":
+                    results[result.id] = result
+            yield Report(about, sorted(results.values(), key=lambda result: checks.index(result.id)), len(checks))
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
         path, badge = config.getoption("--notistore-report"), config.getoption("--notistore-badge")

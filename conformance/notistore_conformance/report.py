@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Literal, Self, TypeAlias
+from typing import Any, Final, Literal, Self, TypeAlias
 
 from .badge import badge_for
 from .console import table
 
-__all__ = ["About", "Kind", "Outcome", "Report", "Result", "dump_json", "write"]
+__all__ = ["FORMAT", "About", "Kind", "Outcome", "Report", "Result", "dump_json", "write"]
 
 Kind: TypeAlias = Literal["store", "backplane", "web"]
 """What can be checked; each kind has checks of its own."""
+
+FORMAT: Final = 1
+"""The version of the JSON. What is added to it does not raise it; what is changed or taken away does."""
 
 
 class Outcome(StrEnum):
@@ -142,10 +146,7 @@ class Report:
     @property
     def verdict(self) -> str:
         """One line: CONFORMS, DOES NOT CONFORM or PARTIAL, and why."""
-        counts = Counter(result.outcome for result in self.results)
-        told = ", ".join(f"{counts[outcome]} {outcome}" for outcome in Outcome if counts[outcome])
-        skipped = self.checks - len(self.results)
-        told += f", {skipped} not selected" if skipped else ""
+        told = ", ".join(f"{number} {outcome}" for outcome, number in self.counts.items() if number)
         gaps = sorted({result.message for result in self._of(Outcome.MISSING)})
         told += "".join(f"; {gap}" for gap in gaps)
         if self.broken:
@@ -161,30 +162,48 @@ class Report:
     def __str__(self) -> str:
         return self.table()
 
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """How many checks ended in each way, and how many were "not selected"."""
+        ended = Counter(result.outcome for result in self.results)
+        counts = {str(outcome): ended[outcome] for outcome in Outcome}
+        return {**counts, "not selected": self.checks - len(self.results)}
+
+    @property
+    def seconds(self) -> float:
+        """How long the checks took, one after the other."""
+        return sum(result.seconds for result in self.results)
+
     def to_markdown(self) -> str:
-        """The results as a Markdown table under a heading."""
-        lines = [f"## {self.store}", "", f"**{self.verdict}**", "", f"{self.about}", ""]
-        lines += ["| check | behaviour | clauses | outcome |", "|---|---|---|---|"]
+        """The results as a Markdown table under a heading, and what each failure has to say."""
+        lines = [f"## {self.store}", "", f"**{self.verdict}**", ""]
+        lines += [f"{self.about}, {len(self.results)} of {self.checks} checks in {self.seconds:.1f} s", ""]
+        lines += ["| check | behaviour | promises | outcome | seconds |", "|---|---|---|---|---|"]
         for result in self.results:
             told = str(result.outcome)
             if result.outcome not in (Outcome.PASSED, Outcome.FAILED):
                 told += f": {result.message.splitlines()[0]}"
-            clauses = ", ".join(result.clauses)
-            lines.append(f"| `{result.id}` | {result.title} | {clauses} | {told.replace('|', chr(92) + '|')} |")
+            cells = (f"`{result.id}`", result.title, ", ".join(result.clauses), told, f"{result.seconds:.2f}")
+            lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
+        for result in self.failed:
+            fence = "`" * max(3, *(len(ticks) + 1 for ticks in re.findall("`+", result.message)), 3)
+            lines += ["", f"### {result.id}", "", f"{fence}text", result.message, fence]
         return "\n".join(lines) + "\n"
 
     def to_dict(self) -> dict[str, Any]:
-        """The report as JSON values."""
+        """The report as JSON values, in the shape that docs/conformance.md gives."""
         return {
             **asdict(self.about),
             "verdict": self.verdict,
             "conforms": self.conforms,
             "checks": self.checks,
+            "counts": dict(self.counts),
+            "seconds": round(self.seconds, 3),
             "results": [result.to_dict() for result in self.results],
         }
 
     def to_json(self) -> str:
-        """The report as JSON text; `dump_json` writes several."""
+        """The report alone as JSON text; `dump_json` writes files of several."""
         return json.dumps(self.to_dict(), indent=2) + "\n"
 
     def _of(self, *outcomes: Outcome) -> Sequence[Result]:
@@ -192,8 +211,8 @@ class Report:
 
 
 def dump_json(reports: Sequence[Report]) -> str:
-    """Several reports as one JSON text: `{"reports": [...]}`."""
-    return json.dumps({"reports": [report.to_dict() for report in reports]}, indent=2) + "\n"
+    """Several reports as one JSON text: `{"format": 1, "reports": [...]}`."""
+    return json.dumps({"format": FORMAT, "reports": [report.to_dict() for report in reports]}, indent=2) + "\n"
 
 
 def write(reports: Sequence[Report], path: Path) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+import traceback
 from abc import ABC, abstractmethod
 from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager
@@ -54,6 +55,7 @@ class Stage(ABC, Generic[S]):
         self._until = as_numbers(contract)
         self._subject: Future[S] = Future()
         self._closed: Future[None] = Future()
+        self._told = False
         self._thread = threading.Thread(target=self._live, name="notistore-conformance", daemon=True)
         self._loop: asyncio.AbstractEventLoop
         self._jobs: asyncio.Queue[tuple[Check, Future[Result]] | None]
@@ -93,9 +95,22 @@ class Stage(ABC, Generic[S]):
         self._loop.call_soon_threadsafe(self._jobs.put_nowait, (check, answer))
         return answer.result()
 
+    def result(self, check: Check, factory: str) -> Result:
+        """The same for a report that shows every check: where the factory failed the first one says so."""
+        error = self.failure
+        if error is None:
+            return self.run(check)
+        outcome, message = Outcome.NOT_RUN, f"{factory} could not be entered; the first check says why"
+        if not self._told:
+            self._told = True
+            where = "".join(traceback.format_tb(error.__traceback__)[-1:])
+            what = "".join(traceback.format_exception_only(error)).rstrip()
+            outcome, message = Outcome.FAILED, f"{factory} could not be entered, so no check can be run:\n{where}{what}"
+        return Result(check.id, check.title, check.clauses, outcome, message, 0.0)
+
     def about(self, name: str) -> About:
         """What a report says of this run; `name` is what the caller calls its subject."""
-        distribution, backend = self._versions(self._subject.result())
+        distribution, backend = (None, None) if self.failure else self._versions(self._subject.result())
         kit = metadata.version("notistore")
         seed = self.seed if self.kind == "store" else None
         return About(name, self.profile.name, self.contract, kit, distribution, backend, seed, self.kind)

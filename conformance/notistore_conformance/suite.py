@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from functools import partial
@@ -39,7 +38,9 @@ class _Suite:
 
     def test_conforms(self, check: Check, request: pytest.FixtureRequest) -> None:
         stage = _stage_of(self, request)
-        result = stage.run(check).judged(self.expected_failures)
+        result = stage.result(check, self.factory)
+        if not stage.failure:
+            result = result.judged(self.expected_failures)
         settle(result, request.node, stage.about(f"{type(self).__module__}:{type(self).__qualname__}"))
 
 
@@ -130,13 +131,6 @@ def _stage_of(suite: _Suite, request: pytest.FixtureRequest) -> Stage[Any]:
         stage.__enter__()
         node.stash[_STAGE] = stage
         node.addfinalizer(partial(_end, node, stage))
-        if error := stage.failure:
-            where = "".join(traceback.format_tb(error.__traceback__)[-1:])
-            what = "".join(traceback.format_exception_only(error))
-            told = f"{suite.factory} could not be entered, so no check can be run:\n{where}{what}"
-            pytest.fail(told, pytrace=False)
-    elif stage.failure:
-        pytest.skip(f"{suite.factory} could not be entered; the first check of this class says why")
     return stage
 
 

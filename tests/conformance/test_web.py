@@ -211,3 +211,23 @@ class TestSuite(WebSuite):
         async with serving() as server:
             server.app = with_send(standalone(inbox), inbox)
             yield Mount(server.url, IDENTITIES, SEND, backend="uvicorn")
+
+
+async def test_the_route_of_the_page_is_all_a_server_needs():
+    from typing import Annotated, Any
+
+    from fastapi import Depends, FastAPI
+
+    from notistore.web.fastapi import inbox_router
+    from tests.web.mounts import user_of
+
+    page = (Path(__file__).parents[2] / "docs" / "conformance.md").read_text(encoding="utf-8")
+    [route] = re.findall(r"```python\n(@app\.post.*?)```", page, re.DOTALL)
+    inbox, app = fresh(), FastAPI(redirect_slashes=False)
+    app.include_router(inbox_router(inbox, user_of), prefix="/api")
+    names = {"Annotated": Annotated, "Any": Any, "Depends": Depends, "Recipient": Recipient}
+    exec(route, names | {"app": app, "inbox": inbox, "current_recipient": user_of})
+    async with serving() as server:
+        server.app = app
+        report = await check_web(f"{server.url}/api", IDENTITIES, send="/test/send")
+    assert report.conforms, str(report)
