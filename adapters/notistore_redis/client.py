@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import codecs
 import hashlib
-import inspect
 from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -19,7 +18,7 @@ from redis.exceptions import NoScriptError
 
 from notistore.errors import InvalidArgument
 
-from .errors import translated
+from .errors import FAILURES, told
 
 _LUA: Final = Path(__file__).parent / "lua"
 
@@ -43,42 +42,50 @@ class Client:
         if codecs.lookup(encoding).name != "utf-8":
             raise InvalidArgument("client", f"expected one whose encoding is UTF-8, got {encoding!r}")
         self._client = client
+        self._is_async: Final = isinstance(client, (redis.asyncio.Redis, redis.asyncio.cluster.RedisCluster))
         self.is_cluster: Final = isinstance(client, (redis.cluster.RedisCluster, redis.asyncio.cluster.RedisCluster))
 
-    async def run(self, script: Script, keys: Sequence[str], *args: str | int) -> list[Any]:
+    async def run(self, script: Script, keys: Sequence[str], *args: str | int) -> Any:
         """Run a script, which is sent whole only to a server that does not know it yet."""
-        with translated(write=script.write):
-            try:
-                answer = await self._call("EVALSHA", script.sha, len(keys), *keys, *args)
-            except NoScriptError:
-                answer = await self._call("EVAL", script.text, len(keys), *keys, *args)
-        plain: list[Any] = _plain(answer)
-        return plain
+        try:
+            answer = self._client.execute_command("EVALSHA", script.sha, len(keys), *keys, *args)
+            return _plain(await answer if self._is_async else answer)
+        except NoScriptError:
+            return await self.call("EVAL", script.text, len(keys), *keys, *args, write=script.write)
+        except FAILURES as error:
+            raise told(error, write=script.write) from error
 
-    async def read(self, *command: str | int) -> Any:
-        with translated(write=False):
-            return _plain(await self._call(*command))
+    async def call(self, *command: str | int, write: bool = False) -> Any:
+        """Send one command; `write` where its answer matters, so that a lost one is told."""
+        try:
+            answer = self._client.execute_command(*command)
+            return _plain(await answer if self._is_async else answer)
+        except FAILURES as error:
+            raise told(error, write=write) from error
 
     async def pipeline(self, commands: Sequence[Command]) -> list[Any]:
         """Send many commands at once, which is not one transaction: reads, and writes that no answer depends on."""
         if not commands:
             return []
         if len(commands) == 1:  # for which redis-py's pipelines take half as long again
-            return [await self.read(*commands[0])]
-        with translated(write=False):
-            pipe = self._client.pipeline() if self.is_cluster else self._client.pipeline(transaction=False)
-            for command in commands:
-                pipe.execute_command(*command)
-            plain: list[Any] = _plain(await _awaited(pipe.execute()))
-            return plain
+            return [await self.call(*commands[0])]
+        pipe = self._client.pipeline() if self.is_cluster else self._client.pipeline(transaction=False)
+        for command in commands:
+            pipe.execute_command(*command)
+        try:
+            return [_plain(answer) for answer in await self._awaited(pipe.execute())]
+        except FAILURES as error:
+            raise told(error, write=False) from error
 
     async def scan(self, pattern: str) -> AsyncGenerator[str, None]:
         """Every key that matches and is there all the while; one may come twice."""
         for node in await self._primaries():
             cursor: Any = 0
             while True:
-                with translated(write=False):
-                    found = await _awaited(self._client.scan(cursor, match=pattern, count=1000, **node))
+                try:
+                    found = await self._awaited(self._client.scan(cursor, match=pattern, count=1000, **node))
+                except FAILURES as error:
+                    raise told(error, write=False) from error
                 cursor, keys = found
                 if self.is_cluster:
                     [cursor] = cursor.values()
@@ -90,23 +97,19 @@ class Client:
     async def _primaries(self) -> list[dict[str, Any]]:
         if not self.is_cluster:
             return [{}]
-        if isinstance(self._client, redis.asyncio.cluster.RedisCluster):
-            with translated(write=False):
+        if self._is_async:
+            try:
                 await self._client.initialize()
+            except FAILURES as error:
+                raise told(error, write=False) from error
         return [{"target_nodes": node} for node in self._client.get_primaries()]
 
-    async def _call(self, *command: str | int) -> Any:
-        return await _awaited(self._client.execute_command(*command))
-
-
-async def _awaited(answer: Any) -> Any:
-    return await answer if inspect.isawaitable(answer) else answer
+    async def _awaited(self, answer: Any) -> Any:
+        return await answer if self._is_async else answer
 
 
 def _plain(answer: Any) -> Any:
     """The same with every string a str, whether the client decodes or not."""
-    if isinstance(answer, bytes):
-        return answer.decode()
     if isinstance(answer, list):
-        return [_plain(part) for part in answer]
-    return answer
+        return [part.decode() if isinstance(part, bytes) else part for part in answer]
+    return answer.decode() if isinstance(answer, bytes) else answer

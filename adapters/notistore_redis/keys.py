@@ -8,12 +8,10 @@ from __future__ import annotations
 import hashlib
 import re
 import secrets
-from collections.abc import Sequence
 from typing import Final
 
 from notistore.model import Recipient
 
-_INBOX: Final = (":rows", ":all", ":unread", ":counts")
 _GLOB: Final = re.compile(r"([*?\[\]\\])")
 
 
@@ -22,6 +20,7 @@ class Keys:
 
     def __init__(self, prefix: str) -> None:
         self._prefix = prefix
+        self.layout: Final = f"{prefix}layout"
         self.every_inbox: Final = f"{_escaped(prefix)}{{*}}:all"
 
     def stem(self, recipient: Recipient) -> str:
@@ -39,9 +38,9 @@ class Keys:
         return f"{self._prefix}ids:{id[-4:]}"
 
 
-def inbox(stem: str) -> Sequence[str]:
+def inbox(stem: str) -> list[str]:
     """The four keys of an inbox, in the order the scripts take them."""
-    return [stem + name for name in _INBOX]
+    return [f"{stem}:rows", f"{stem}:all", f"{stem}:unread", f"{stem}:counts"]
 
 
 def stem_of(key: str) -> str:

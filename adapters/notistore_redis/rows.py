@@ -6,10 +6,10 @@ would spoil large numbers and empty arrays. No other value can hold a line break
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 from typing import Final
 
+from notistore.columns import decoded, encoded
 from notistore.model import (
     Cursor,
     Notification,
@@ -35,10 +35,11 @@ def place(cursor: Cursor) -> str:
 
 
 def to_text(row: Notification) -> str:
+    created = moment(row.created_at)
     return "\n".join(
         (
-            moment(row.created_at),
-            moment(row.updated_at),
+            created,
+            created if row.updated_at is row.created_at else moment(row.updated_at),
             UNREAD if row.read_at is None else moment(row.read_at),
             row.type,
             str(row.version),
@@ -46,25 +47,43 @@ def to_text(row: Notification) -> str:
             row.actor.type if row.actor else "",
             row.actor.id if row.actor else "",
             row.trace_id or "",
-            json.dumps(row.data, ensure_ascii=False, separators=(",", ":")),
+            encoded(row.data),
         )
     )
 
 
 def from_text(recipient: Recipient, id: str, text: str) -> Notification:
     created, updated, read, type, version, key, actor_type, actor_id, trace_id, data = text.split("\n", 9)
+    created_at = _time(created)
     return stored_notification(
         id,
         recipient,
         type,
-        json.loads(data),
+        decoded(data),
         key or None,
         stored_actor(actor_id, actor_type) if actor_id else None,
         trace_id or None,
         int(version),
         None if read == UNREAD else _time(read),
+        created_at,
+        created_at if updated == created else _time(updated),
+    )
+
+
+def as_stored(row: Notification, text: str, created: str, read: str, version: str, key: str) -> Notification:
+    """`row` as it is now kept: it was sent as `text`, and these lines are the database's. Its data is a copy."""
+    return stored_notification(
+        row.id,
+        row.recipient,
+        row.type,
+        decoded(text[text.rindex("\n") + 1 :]),
+        key or None,
+        row.actor,
+        row.trace_id,
+        int(version),
+        None if read == UNREAD else _time(read),
         _time(created),
-        _time(updated),
+        row.updated_at,
     )
 
 

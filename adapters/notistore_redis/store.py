@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+import functools
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime
-from typing import Any, Final
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 import redis
 import redis.asyncio
@@ -13,18 +13,21 @@ import redis.asyncio.cluster
 import redis.cluster
 
 from notistore.errors import InvalidArgument
-from notistore.model import Cursor, Notification, Recipient
+from notistore.model import Notification
 from notistore.sync import run_plain
 
 from .calls import Calls
 
 __all__ = ["RedisStore", "SyncRedisStore", "open_store"]
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
 _PREFIX: Final = "notistore:"
 
 
-class RedisStore:
-    """A `NotificationStore` in Redis, with insert_many (not on a cluster), unread_counts, prune and erase.
+class RedisStore(Calls):
+    """A `NotificationStore` in Redis, with every optional part but bind, and insert_many on a cluster.
 
     Every call on one inbox is one script or command, so it is atomic; unread counts, per type too, cost the same for
     any number of rows. A script that the client sends twice, because the answer was lost, is done once and answered
@@ -49,76 +52,20 @@ class RedisStore:
     ) -> None:
         if not isinstance(client, (redis.asyncio.Redis, redis.asyncio.RedisCluster)):
             raise InvalidArgument("client", f"expected one of redis.asyncio's (or use SyncRedisStore), got {client!r}")
-        self._calls = Calls(client, prefix, keep_last)
-
-    async def insert(self, notification: Notification) -> None:
-        await self._calls.insert(notification)
+        super().__init__(client, prefix, keep_last)
 
     @property
     def insert_many(self) -> Callable[[Sequence[Notification]], Coroutine[Any, Any, None]] | None:
         """One script for all rows; None on a cluster, where inboxes on several nodes cannot change as one."""
-        return None if self._calls.is_cluster else self._calls.insert_many
+        return None if self._client.is_cluster else self._insert_many
 
-    async def upsert(self, notification: Notification, *, renotify: bool = True) -> Notification:
-        return await self._calls.upsert(notification, renotify=renotify)
 
-    async def get(self, recipient: Recipient, id: str) -> Notification | None:
-        return await self._calls.get(recipient, id)
+def _blocking(call: Callable[Concatenate[Calls, P], Coroutine[Any, Any, T]]) -> Callable[Concatenate[Any, P], T]:
+    def method(self: SyncRedisStore, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return run_plain(call(self._calls, *args, **kwargs))
 
-    async def page(
-        self,
-        recipient: Recipient,
-        *,
-        unread_only: bool = False,
-        types: Sequence[str] | None = None,
-        before: Cursor | None = None,
-        offset: int = 0,
-        limit: int = 50,
-    ) -> Sequence[Notification]:
-        return await self._calls.page(
-            recipient, unread_only=unread_only, types=types, before=before, offset=offset, limit=limit
-        )
-
-    async def count(self, recipient: Recipient, *, types: Sequence[str] | None = None) -> int:
-        return await self._calls.count(recipient, types=types)
-
-    async def unread_count(
-        self, recipient: Recipient, *, types: Sequence[str] | None = None, at_most: int | None = None
-    ) -> int:
-        return await self._calls.unread_count(recipient, types=types, at_most=at_most)
-
-    async def unread_counts(
-        self, recipients: Sequence[Recipient], *, types: Sequence[str] | None = None, at_most: int | None = None
-    ) -> Mapping[Recipient, int]:
-        return await self._calls.unread_counts(recipients, types=types, at_most=at_most)
-
-    async def mark_read(self, recipient: Recipient, *ids: str, at: datetime) -> int:
-        return await self._calls.mark_read(recipient, *ids, at=at)
-
-    async def mark_unread(self, recipient: Recipient, *ids: str) -> int:
-        return await self._calls.mark_unread(recipient, *ids)
-
-    async def mark_all_read(
-        self,
-        recipient: Recipient,
-        *,
-        types: Sequence[str] | None = None,
-        seen: datetime | None = None,
-        at: datetime,
-    ) -> int:
-        return await self._calls.mark_all_read(recipient, types=types, seen=seen, at=at)
-
-    async def delete(self, recipient: Recipient, *ids: str) -> int:
-        return await self._calls.delete(recipient, *ids)
-
-    async def prune(self, *, older_than: datetime, only_read: bool = False, limit: int | None = None) -> int:
-        return await self._calls.prune(older_than=older_than, only_read=only_read, limit=limit)
-
-    async def erase(self, recipient: Recipient) -> int:
-        return await self._calls.erase(recipient)
-
-    async def erase_tenant(self, tenant: str) -> int:
-        return await self._calls.erase_tenant(tenant)
+    functools.update_wrapper(method, call)
+    return method
 
 
 class SyncRedisStore:
@@ -131,74 +78,26 @@ class SyncRedisStore:
             raise InvalidArgument("client", f"expected one of redis-py's sync ones (or use RedisStore), got {client!r}")
         self._calls = Calls(client, prefix, keep_last)
 
-    def insert(self, notification: Notification) -> None:
-        run_plain(self._calls.insert(notification))
-
     @property
     def insert_many(self) -> Callable[[Sequence[Notification]], None] | None:
         """One script for all rows; None on a cluster, where inboxes on several nodes cannot change as one."""
-        return None if self._calls.is_cluster else lambda rows: run_plain(self._calls.insert_many(rows))
+        return None if self._calls._client.is_cluster else lambda rows: run_plain(self._calls._insert_many(rows))
 
-    def upsert(self, notification: Notification, *, renotify: bool = True) -> Notification:
-        return run_plain(self._calls.upsert(notification, renotify=renotify))
-
-    def get(self, recipient: Recipient, id: str) -> Notification | None:
-        return run_plain(self._calls.get(recipient, id))
-
-    def page(
-        self,
-        recipient: Recipient,
-        *,
-        unread_only: bool = False,
-        types: Sequence[str] | None = None,
-        before: Cursor | None = None,
-        offset: int = 0,
-        limit: int = 50,
-    ) -> Sequence[Notification]:
-        return run_plain(
-            self._calls.page(recipient, unread_only=unread_only, types=types, before=before, offset=offset, limit=limit)
-        )
-
-    def count(self, recipient: Recipient, *, types: Sequence[str] | None = None) -> int:
-        return run_plain(self._calls.count(recipient, types=types))
-
-    def unread_count(
-        self, recipient: Recipient, *, types: Sequence[str] | None = None, at_most: int | None = None
-    ) -> int:
-        return run_plain(self._calls.unread_count(recipient, types=types, at_most=at_most))
-
-    def unread_counts(
-        self, recipients: Sequence[Recipient], *, types: Sequence[str] | None = None, at_most: int | None = None
-    ) -> Mapping[Recipient, int]:
-        return run_plain(self._calls.unread_counts(recipients, types=types, at_most=at_most))
-
-    def mark_read(self, recipient: Recipient, *ids: str, at: datetime) -> int:
-        return run_plain(self._calls.mark_read(recipient, *ids, at=at))
-
-    def mark_unread(self, recipient: Recipient, *ids: str) -> int:
-        return run_plain(self._calls.mark_unread(recipient, *ids))
-
-    def mark_all_read(
-        self,
-        recipient: Recipient,
-        *,
-        types: Sequence[str] | None = None,
-        seen: datetime | None = None,
-        at: datetime,
-    ) -> int:
-        return run_plain(self._calls.mark_all_read(recipient, types=types, seen=seen, at=at))
-
-    def delete(self, recipient: Recipient, *ids: str) -> int:
-        return run_plain(self._calls.delete(recipient, *ids))
-
-    def prune(self, *, older_than: datetime, only_read: bool = False, limit: int | None = None) -> int:
-        return run_plain(self._calls.prune(older_than=older_than, only_read=only_read, limit=limit))
-
-    def erase(self, recipient: Recipient) -> int:
-        return run_plain(self._calls.erase(recipient))
-
-    def erase_tenant(self, tenant: str) -> int:
-        return run_plain(self._calls.erase_tenant(tenant))
+    insert = _blocking(Calls.insert)
+    upsert = _blocking(Calls.upsert)
+    get = _blocking(Calls.get)
+    page = _blocking(Calls.page)
+    count = _blocking(Calls.count)
+    unread_count = _blocking(Calls.unread_count)
+    unread_counts = _blocking(Calls.unread_counts)
+    mark_read = _blocking(Calls.mark_read)
+    mark_unread = _blocking(Calls.mark_unread)
+    mark_all_read = _blocking(Calls.mark_all_read)
+    delete = _blocking(Calls.delete)
+    prune = _blocking(Calls.prune)
+    erase = _blocking(Calls.erase)
+    erase_tenant = _blocking(Calls.erase_tenant)
+    create_schema = _blocking(Calls.create_schema)
 
 
 @asynccontextmanager

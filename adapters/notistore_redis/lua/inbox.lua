@@ -12,7 +12,7 @@ local function inbox(first)
 end
 
 local function type_of(row)
-  return row:match('[^\n]*', 43)
+  return row:sub(43, row:find('\n', 43, true) - 1)
 end
 
 local function is_unread(row)
@@ -23,8 +23,8 @@ local function with_read(row, read)
   return row:sub(1, 28) .. read .. row:sub(42)
 end
 
-local function member(id, row)
-  return row:sub(1, 13) .. id .. type_of(row)
+local function member_of(id, row, type)
+  return row:sub(1, 13) .. id .. type
 end
 
 local function tally(box, field, by)
@@ -33,31 +33,35 @@ local function tally(box, field, by)
   end
 end
 
-local function add_unread(box, id, row)
-  redis.call('ZADD', box.unread, 0, member(id, row))
-  tally(box, 'unread:' .. type_of(row), 1)
+local function add_unread(box, type, member)
+  redis.call('ZADD', box.unread, 0, member)
+  tally(box, 'unread:' .. type, 1)
 end
 
-local function remove_unread(box, id, row)
-  redis.call('ZREM', box.unread, member(id, row))
-  tally(box, 'unread:' .. type_of(row), -1)
+local function remove_unread(box, type, member)
+  redis.call('ZREM', box.unread, member)
+  tally(box, 'unread:' .. type, -1)
 end
 
-local function add(box, id, row)
-  redis.call('HSET', box.rows, id, row)
-  redis.call('ZADD', box.all, 0, member(id, row))
-  tally(box, 'all:' .. type_of(row), 1)
+-- Put a row that is already among the rows into its sets and counts.
+local function index(box, id, row)
+  local type = type_of(row)
+  local member = member_of(id, row, type)
+  redis.call('ZADD', box.all, 0, member)
+  tally(box, 'all:' .. type, 1)
   if is_unread(row) then
-    add_unread(box, id, row)
+    add_unread(box, type, member)
   end
 end
 
 local function remove(box, id, row)
+  local type = type_of(row)
+  local member = member_of(id, row, type)
   redis.call('HDEL', box.rows, id)
-  redis.call('ZREM', box.all, member(id, row))
-  tally(box, 'all:' .. type_of(row), -1)
+  redis.call('ZREM', box.all, member)
+  tally(box, 'all:' .. type, -1)
   if is_unread(row) then
-    remove_unread(box, id, row)
+    remove_unread(box, type, member)
   end
 end
 

@@ -2,15 +2,18 @@
 -- Answers the id that was there already, or ''; then the ids that keep_last removed.
 return once(function()
   for i = 2, #ARGV, 3 do
-    if redis.call('HEXISTS', inbox(4 * ARGV[i] - 3).rows, ARGV[i + 1]) == 1 then
+    if redis.call('HSETNX', inbox(4 * ARGV[i] - 3).rows, ARGV[i + 1], ARGV[i + 2]) == 0 then
+      for before = 2, i - 3, 3 do
+        redis.call('HDEL', inbox(4 * ARGV[before] - 3).rows, ARGV[before + 1])
+      end
       return {ARGV[i + 1]}
     end
   end
-  local answer = {''}
+  local answer, keep = {''}, tonumber(ARGV[1])
   for i = 2, #ARGV, 3 do
     local box = inbox(4 * ARGV[i] - 3)
-    add(box, ARGV[i + 1], ARGV[i + 2])
-    trim(box, tonumber(ARGV[1]), answer)
+    index(box, ARGV[i + 1], ARGV[i + 2])
+    trim(box, keep, answer)
   end
   return answer
 end)

@@ -5,12 +5,10 @@ return once(function()
     local id = ARGV[i]
     local row = redis.call('HGET', box.rows, id)
     if row and is_unread(row) ~= (read == UNREAD) then
+      local type = type_of(row)
+      local change = read == UNREAD and add_unread or remove_unread
       redis.call('HSET', box.rows, id, with_read(row, read))
-      if read == UNREAD then
-        add_unread(box, id, row)
-      else
-        remove_unread(box, id, row)
-      end
+      change(box, type, member_of(id, row, type))
       marked = marked + 1
     end
   end

@@ -13,7 +13,8 @@ return once(function()
     row = table.concat({created, updated, read, type, version, key, rest}, '\n')
     remove(box, id, old)
   end
-  add(box, id, row)
+  redis.call('HSET', box.rows, id, row)
+  index(box, id, row)
   local answer = {created, read, version, key}
   trim(box, tonumber(ARGV[1]), answer)
   return answer

@@ -15,7 +15,9 @@ def audit(client: Any, prefix: str) -> int:
 
     Returns how many rows there are.
     """
-    kept = [key for key in client.scan_iter() if key.startswith(prefix) and ":call:" not in key]
+    kept = [
+        key for key in client.scan_iter() if key.startswith(prefix) and ":call:" not in key and key != f"{prefix}layout"
+    ]
     stems = {key.rpartition(":")[0] for key in kept if not key.startswith(f"{prefix}ids:")}
     drawn: set[str] = set()
     for stem in stems:

@@ -127,7 +127,7 @@ async def test_cancelled_calls_leave_every_inbox_whole_and_give_their_connection
 
 async def test_a_replica_is_named_as_one(own_redis: RedisServer) -> None:
     async with redis.asyncio.Redis.from_url(own_redis.url) as client:
-        store = RedisStore(client)
+        store = RedisStore(client, prefix="replica:")
         row = Notification.new(ME, "a", key="k")
         await client.replicaof("127.0.0.1", urlsplit(own_redis.url).port)
         with pytest.raises(StoreError, match="connect to the primary") as refused:
@@ -140,7 +140,7 @@ async def test_a_replica_is_named_as_one(own_redis: RedisServer) -> None:
 
 async def test_a_full_server_refuses_writes_wholly_and_still_deletes(own_redis: RedisServer) -> None:
     async with redis.asyncio.Redis.from_url(own_redis.url) as client:
-        store = RedisStore(client)
+        store = RedisStore(client, prefix="full:")
         row = Notification.new(ME, "a", key="k")
         await store.upsert(row)
         await client.config_set("maxmemory", 1)

@@ -10,7 +10,7 @@ import pytest
 import redis
 import redis.asyncio
 
-from notistore import DuplicateNotification, Inbox, InvalidArgument, Notification, Recipient, supports
+from notistore import DuplicateNotification, Inbox, InvalidArgument, Notification, Recipient, StoreError, supports
 from notistore.model import utc_now
 from notistore.stores import OpenStore
 from notistore.sync import SyncInbox
@@ -61,7 +61,9 @@ async def test_a_rare_type_is_found_however_many_rows_lie_above_it(client: redis
     assert supports(store, "insert_many")
     old = [Notification.new(ME, "rare", at=datetime(2020, 1, day, tzinfo=UTC)) for day in (1, 2, 3)]
     new = Notification.new(ME, "rare", at=datetime(2099, 1, 1, tzinfo=UTC))
-    await store.insert_many([*old, new, *(Notification.new(ME, "common") for _ in range(21_000))])
+    await store.insert_many([*old, new])
+    for _ in range(7):
+        await store.insert_many([Notification.new(ME, "common") for _ in range(3_000)])
     assert await store.page(ME, types=["rare"]) == [new, *old[::-1]]
     assert await store.page(ME, types=["rare"], offset=2, limit=1) == [old[1]]
     assert await store.page(ME, types=["rare"], unread_only=True, before=new.cursor) == old[::-1]
@@ -115,13 +117,24 @@ def test_all_keys_of_an_inbox_share_a_slot(cluster: Cluster, redis_prefix: str) 
             client.delete(*client.scan_iter(match=f"{prefix}{{*"))
 
 
+async def test_keys_of_another_layout_below_the_prefix_are_found_out(
+    client: redis.asyncio.Redis, raw: redis.Redis, prefix: str
+) -> None:
+    store = RedisStore(client, prefix=prefix)
+    await store.create_schema()
+    raw.set(f"{prefix}layout", "2")
+    with pytest.raises(StoreError, match="laid out as '2', not '1'"):
+        await store.create_schema()
+    assert raw.get(f"{prefix}layout") == "2"
+
+
 async def test_a_cluster_offers_every_part_but_insert_many_and_still_sends_to_many(
     cluster: Cluster, redis_prefix: str
 ) -> None:
     async with redis.asyncio.RedisCluster.from_url(cluster.url) as client:
         store = RedisStore(client, prefix=f"{redis_prefix}many:")
         assert not supports(store, "insert_many")
-        assert all(supports(store, part) for part in ("unread_counts", "prune", "erase"))
+        assert all(supports(store, part) for part in ("unread_counts", "prune", "erase", "schema"))
         to = [Recipient(str(n)) for n in range(20)]
         await Inbox(store).send_many(to, "a")
         assert await store.unread_counts(to) == dict.fromkeys(to, 1)
