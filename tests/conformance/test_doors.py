@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from importlib import metadata
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
@@ -19,6 +20,7 @@ from notistore_conformance.registry import CONTRACT, registered
 from notistore_conformance.runner import Run
 
 pytest_plugins = ["pytester"]
+EXAMPLES = Path(__file__).parents[2] / "examples"
 
 BROKEN = """
     from contextlib import asynccontextmanager
@@ -165,6 +167,69 @@ async def coroutine():
 async def test_any_kind_of_factory_will_do(make_store):
     report = await check_store(make_store, only="insert/")
     assert {result.outcome for result in report.results} == {Outcome.PASSED}
+
+
+# other processes
+
+
+def promised():
+    yield Subject(MemoryStore(), processes=True)
+
+
+def denied():
+    yield Subject(MemoryStore(), processes=False)
+
+
+async def race(make_store):
+    [result] = (await check_store(make_store, only="processes/")).results
+    return result.outcome, result.message
+
+
+async def test_a_store_that_other_processes_do_not_find_is_not_offered_to_them():
+    outcome, message = await race(MemoryStore)
+    assert outcome is Outcome.UNSUPPORTED
+    assert message.endswith("does not find a row inserted here")
+
+
+async def test_nor_is_one_that_cannot_be_handed_over():
+    outcome, message = await race(lambda: MemoryStore())
+    assert outcome is Outcome.UNSUPPORTED
+    assert "make_store cannot be handed to another process" in message
+
+
+async def test_nor_is_one_that_says_so():
+    assert await race(denied) == (
+        Outcome.UNSUPPORTED,
+        "not offered: other processes with the same data (Subject.processes)",
+    )
+
+
+async def test_one_that_promises_other_processes_its_data_has_to_keep_it():
+    outcome, message = await race(promised)
+    assert outcome is Outcome.FAILED
+    assert "[calls.durable]" in message
+    assert "does not find a row inserted here" in message
+
+
+def test_a_suite_goes_to_other_processes_with_what_its_fixtures_gave(pytester):
+    (pytester.path / "custom_store.py").write_text((EXAMPLES / "custom_store" / "custom_store.py").read_text())
+    pytester.makepyfile(
+        test_mine="""
+        import pytest
+        from custom_store import open_store
+        from notistore_conformance import NotificationStoreSuite
+
+        class TestMine(NotificationStoreSuite):
+            @pytest.fixture(autouse=True)
+            def _path(self, tmp_path_factory):
+                self.path = tmp_path_factory.getbasetemp() / "rows.db"
+
+            def make_store(self):
+                return open_store(str(self.path))
+        """
+    )
+    result = run_pytest(pytester, "-v", "-k", "processes/race")
+    result.assert_outcomes(passed=1, deselected=len(registered()) - 1)
 
 
 async def test_what_make_store_raises_is_raised():

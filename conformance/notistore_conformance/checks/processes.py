@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Final, NoReturn
 
+from notistore.errors import Unsupported
 from notistore.ids import is_id
 from notistore.model import Notification, Recipient
 
@@ -40,7 +41,7 @@ _CLAUSES: Final = {
     "unread-count.equals-page",
     "count.equals-page",
     once=True,
-    seconds=150,
+    seconds=300,
 )
 async def processes(c: Context) -> None:
     if c.make_store is None or c.subject.processes is False:
@@ -98,6 +99,8 @@ class _Race:
         new = [moment for moments in told for moment in moments]
         self.moments += new
         for moment in new:
+            if moment.error.startswith(f"{Unsupported.__name__}:"):
+                raise Unsupported(moment.error.partition(": ")[2])
             if moment.error:
                 self._broken(
                     _CLAUSES[moment.call], "no error from any call", moment.error, [moment], self._of(moment.row)
