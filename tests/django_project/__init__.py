@@ -76,8 +76,8 @@ def server(url: str) -> dict[str, Any]:
 
 
 @contextmanager
-def databases(**entries: dict[str, Any]) -> Iterator[None]:
-    """Add databases by alias; at the end their connections are closed, whichever thread made them."""
+def databases(**entries: dict[str, Any]) -> Iterator[list[BaseDatabaseWrapper]]:
+    """Add databases by alias; gives the connections that are made to them, by whichever thread, and closes them."""
     set_up()
     opened: list[BaseDatabaseWrapper] = []
 
@@ -91,13 +91,17 @@ def databases(**entries: dict[str, Any]) -> Iterator[None]:
     )
     connection_created.connect(note)
     try:
-        yield
+        yield opened
     finally:
         connection_created.disconnect(note)
-        with patch.dict(os.environ, DJANGO_ALLOW_ASYNC_UNSAFE="1"):  # the kit ends on its event loop
-            for connection in opened:
-                connection.close()
+        close(opened)
         for alias in entries:
             del connections.settings[alias]
             with suppress(AttributeError):  # this thread may have had none
                 del connections[alias]
+
+
+def close(opened: list[BaseDatabaseWrapper]) -> None:
+    with patch.dict(os.environ, DJANGO_ALLOW_ASYNC_UNSAFE="1"):  # the kit is on its event loop
+        for connection in opened:
+            connection.close()

@@ -9,12 +9,21 @@ import pytest
 
 pytest.importorskip("django")
 
+from django.core.management import call_command
 from django.db import connections
 
 from notistore import Recipient
 from tests.django_project import databases, server, set_up, sqlite
 
 set_up()
+
+
+@pytest.fixture(scope="session")
+def project() -> Iterator[None]:
+    """The project's own database, whose tables Django's migrations make."""
+    call_command("migrate", verbosity=0)
+    yield
+    connections["default"].close()
 
 
 @pytest.fixture(params=["sqlite", "postgres", "mariadb"])

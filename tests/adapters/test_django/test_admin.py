@@ -6,10 +6,8 @@ import re
 import uuid
 from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
-from django.core.management import call_command
 from django.db import connections
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -18,23 +16,12 @@ from notistore import Actor, Notification, Recipient
 from notistore.model import utc_now
 from notistore_django import admin
 from notistore_django.store import SyncDjangoStore
-from tests.django_project import FOLDER
 
 LIST = "/admin/notistore/notification/"
 
 
-@pytest.fixture(scope="module", autouse=True)
-def project() -> Iterator[None]:
-    """The project's own database, whose tables Django's migrations make."""
-    call_command("migrate", verbosity=0)
-    yield
-    connections["default"].close()
-    for file in Path(FOLDER.name).iterdir():
-        file.unlink()
-
-
 @pytest.fixture(autouse=True)
-def store() -> Iterator[SyncDjangoStore]:
+def store(project: None) -> Iterator[SyncDjangoStore]:
     store = SyncDjangoStore()
     yield store
     store.prune(older_than=utc_now() + timedelta(days=1))

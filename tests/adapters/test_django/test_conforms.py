@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 from unittest.mock import patch
@@ -15,13 +15,11 @@ pytest.importorskip("django")
 
 from asgiref.sync import sync_to_async
 from django.db import transaction
-from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.backends.signals import connection_created
 
 import notistore_django
 from notistore_conformance import NotificationStoreSuite, Subject
 from tests.backends import backend
-from tests.django_project import databases, server, set_up, sqlite
+from tests.django_project import close, databases, server, set_up, sqlite
 from tests.proxy import Proxy
 
 set_up()
@@ -35,7 +33,11 @@ class Suite(NotificationStoreSuite):
 
     @contextmanager
     def aliases(self) -> Iterator[tuple[str, str, Callable[[], Any] | None]]:
-        """The store's alias, which goes through a proxy, its peer's, and an outage of the first."""
+        """The store's alias, which goes through a proxy, its peer's, and an outage of the first.
+
+        A thread that called nothing meanwhile is left with a connection that was cut. Django's close_old_connections()
+        rids it of that between requests or jobs; here the outage's end does so.
+        """
         name = f"django_{uuid.uuid4().hex}"
         peer = f"{name}_peer"
         if not self.entry.get("HOST"):  # Django fills in what is missing
@@ -44,8 +46,15 @@ class Suite(NotificationStoreSuite):
             return
         with Proxy(int(self.entry["PORT"]), self.entry["HOST"]) as proxy:
             through = self.entry | {"HOST": "127.0.0.1", "PORT": str(proxy.port)}
-            with databases(**{name: through, peer: self.entry}):
-                yield name, peer, proxy.outage
+            with databases(**{name: through, peer: self.entry}) as opened:
+
+                @contextmanager
+                def outage() -> Iterator[None]:
+                    with proxy.outage():
+                        yield
+                    close(opened)
+
+                yield name, peer, outage
 
 
 class AsyncSuite(Suite):
@@ -82,11 +91,7 @@ class SyncSuite(Suite):
 
     @contextmanager
     def make_store(self) -> Iterator[Subject]:
-        with (
-            self.aliases() as (name, peer, outage),
-            patch.dict(os.environ, DJANGO_ALLOW_ASYNC_UNSAFE="1"),
-            noting_connections(name) as opened,
-        ):
+        with self.aliases() as (name, peer, outage), patch.dict(os.environ, DJANGO_ALLOW_ASYNC_UNSAFE="1"):
             store = notistore_django.SyncDjangoStore(name)
             store.create_schema()
 
@@ -100,35 +105,10 @@ class SyncSuite(Suite):
                 peer=notistore_django.SyncDjangoStore(peer),
                 transaction=transaction_or_savepoint,
                 savepoint=transaction_or_savepoint,
-                outage=outage and (lambda: closing_after(outage, opened)),
+                outage=outage,
                 processes=True,
                 backend=backend(self.url),
             )
-
-
-@contextmanager
-def noting_connections(alias: str) -> Iterator[list[BaseDatabaseWrapper]]:
-    """The alias's connection of every thread that opens one meanwhile."""
-    opened: list[BaseDatabaseWrapper] = []
-
-    def note(connection: BaseDatabaseWrapper, **_: object) -> None:
-        if connection.alias == alias:
-            connection.inc_thread_sharing()
-            opened.append(connection)
-
-    connection_created.connect(note)
-    yield opened
-    connection_created.disconnect(note)
-
-
-@contextmanager
-def closing_after(outage: Callable[[], Any], opened: Sequence[BaseDatabaseWrapper]) -> Iterator[None]:
-    """Threads that called nothing meanwhile keep connections that were cut. Django's close_old_connections() rids each
-    of its own between requests or jobs; here the kit's threads are rid of theirs."""
-    with outage():
-        yield
-    for connection in opened:
-        connection.close()
 
 
 class TestSqliteAsync(AsyncSuite):

@@ -12,7 +12,6 @@ from typing import Any
 import httpx
 import pytest
 from asgiref.sync import sync_to_async
-from django.core.management import call_command
 from django.db import connections, transaction
 from django.http import HttpRequest, HttpResponse
 from django.test import AsyncClient, Client, override_settings
@@ -50,13 +49,13 @@ class Urls:
         self.urlpatterns = urlpatterns
 
 
-@pytest.fixture(scope="module")
-def ada() -> Iterator[Any]:
+@pytest.fixture
+def ada(project: None) -> Iterator[Any]:
     from django.contrib.auth.models import User
 
-    call_command("migrate", verbosity=0)
-    yield User.objects.create_user("ada")
-    User.objects.all().delete()
+    ada = User.objects.create_user("ada")
+    yield ada
+    ada.delete()
 
 
 @pytest.mark.parametrize("recipient", [user_of_session, user_of_session_later])
