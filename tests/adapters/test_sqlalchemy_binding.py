@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, create_engine, text
+from sqlalchemy import Engine, create_engine, event, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import (
     AsyncEngine,
@@ -77,6 +77,22 @@ async def async_store(async_engine: AsyncEngine) -> SQLAlchemyStore:
 @pytest.fixture
 def calls() -> list[str]:
     return []
+
+
+def test_of_the_stores_own_calls_only_those_that_change_something_commit(
+    engine: Engine, store: SyncSQLAlchemyStore, calls: list[str]
+) -> None:
+    event.listen(engine, "commit", lambda connection: calls.append("commit"))
+    reader = Recipient("reader")
+    kept = Notification.new(reader, "test")
+    store.insert(kept)
+    assert calls == ["commit"]
+    assert store.get(reader, kept.id) == kept
+    assert store.page(reader) == [kept]
+    assert store.count(reader) == store.unread_count(reader) == store.unread_counts([reader])[reader] == 1
+    assert calls == ["commit"]
+    assert store.delete(reader, kept.id) == 1
+    assert calls == ["commit", "commit"]
 
 
 def test_a_session_inside_an_outer_transaction_waits_for_the_outer_commit(
