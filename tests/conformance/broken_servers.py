@@ -130,9 +130,9 @@ def answered(
                 read += message.get("body", b"")
                 if message.get("more_body"):
                     return
-                changed = body(read)
-                kept = {k.decode(): v.decode() for k, v in start["headers"] if k != b"content-length"}
                 new = status(start["status"])
+                changed = b"" if new == 204 else body(read)
+                kept = {k.decode(): v.decode() for k, v in start["headers"] if k != b"content-length"}
                 await Response(changed, new, {**kept, **(headers or {})})(scope, receive, send)
 
             await app(scope, receive, keep)

@@ -22,7 +22,7 @@ MINE = """
 
 @pytest.fixture
 def impatient(monkeypatch):
-    for name, seconds in (("_ARRIVAL", 1.0), ("_SECONDS", 2.0), ("_RETURN", 4.0)):
+    for name, seconds in (("_ARRIVAL", 2.0), ("_SECONDS", 4.0), ("_RETURN", 8.0)):
         monkeypatch.setattr(f"notistore_conformance.backplane.site.{name}", seconds)
 
 

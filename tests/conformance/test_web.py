@@ -111,6 +111,18 @@ async def test_a_session_of_one_recipient_is_not_kept_for_the_other():
     assert [result.outcome for result in report.results] == [Outcome.PASSED], str(report)
 
 
+async def test_a_server_whose_streams_only_count_offers_no_more():
+    inbox = Inbox(MemoryStore())
+    async with serving() as server:
+        server.app = with_send(standalone(inbox), inbox)
+        report = await check_web(server.url, IDENTITIES, send=SEND)
+    assert report.conforms, str(report)
+    outcomes = {result.id: result.outcome for result in report.results}
+    assert outcomes["web/stream-count"] is outcomes["web/stream-resumed"] is Outcome.PASSED
+    assert outcomes["web/stream-item"] is outcomes["web/stream-read"] is Outcome.UNSUPPORTED
+    assert "this server's end after the count" in str(report)
+
+
 # The kit proves itself
 
 
@@ -118,19 +130,32 @@ def checks_of(promise):
     return [check for check in WEB_CHECKS.values() if promise in check.clauses]
 
 
-@pytest.mark.parametrize("promise", BROKEN)
-async def test_a_server_that_breaks_a_promise_is_caught_by_a_check_of_it(promise):
+async def results_of(broken, checks):
     inbox = fresh()
 
     def run(url):
         with WebStage(lambda: Mount(url, IDENTITIES, SEND)) as stage:
-            return [stage.run(check) for check in checks_of(promise)]
+            return [stage.run(check) for check in checks]
 
     async with serving() as server:
-        server.app = BROKEN[promise](with_send(standalone(inbox), inbox))
-        results = await asyncio.to_thread(run, server.url)
+        server.app = broken(with_send(standalone(inbox), inbox))
+        return await asyncio.to_thread(run, server.url)
+
+
+@pytest.mark.parametrize("promise", BROKEN)
+async def test_a_server_that_breaks_a_promise_is_caught_by_a_check_of_it(promise):
+    results = await results_of(BROKEN[promise], checks_of(promise))
     messages = [result.message for result in results if result.outcome is Outcome.FAILED]
     assert any(f"promised:\n    [{promise}] " in message for message in messages), messages or results
+
+
+@pytest.mark.parametrize("id", WEB_CHECKS)
+async def test_every_check_catches_a_server_that_breaks_one_of_its_promises(id):
+    for promise in WEB_CHECKS[id].clauses:
+        [result] = await results_of(BROKEN[promise], [WEB_CHECKS[id]])
+        if result.outcome is Outcome.FAILED:
+            return
+    pytest.fail(f"{id} passes whatever is broken")
 
 
 def test_every_promise_has_a_check_and_a_server_that_breaks_it_or_a_reason_why_not():
@@ -167,7 +192,7 @@ async def test_the_flag_checks_a_server(pytester):
         options = [f"--notistore-web-identity={name}: {value}" for who in IDENTITIES for name, value in who.items()]
         options += ["--notistore-web-send=/test/send", "--notistore-web-path=/bell", "--notistore-badge=out.json"]
         run = partial(
-            pytester.runpytest_subprocess, "-p", "no:cacheprovider", f"--notistore-web={server.url}", timeout=60
+            pytester.runpytest_subprocess, "-p", "no:cacheprovider", f"--notistore-web={server.url}", timeout=180
         )
         result = await asyncio.to_thread(run, *options, "--notistore-report=out.svg")
     result.stdout.fnmatch_lines([f"*CONFORMS ({len(WEB_CHECKS)} passed)*"])

@@ -13,7 +13,7 @@ try:
 except ImportError as error:
     raise ImportError(f'checks of the web need httpx: pip install "notistore[conformance]" ({error})') from error
 
-from ..context import Broken, NotRun
+from ..context import Broken, NotOffered, NotRun
 from ..registry import Check
 from .mount import Identity, Mount
 from .promises import WIRE
@@ -24,6 +24,7 @@ __all__ = ["Item", "Visit"]
 Item: TypeAlias = dict[str, Any]
 
 _LINES: Final = 14
+_POLL: Final = "30000"  # milliseconds, of a stream that is none
 
 
 class Visit:
@@ -210,6 +211,12 @@ class Visit:
         if frame is None:
             raise self.broken(clause, what, "the end of the stream")
         return frame
+
+    async def live(self, clause: str, stream: Stream) -> None:
+        """Pass over the count; NotOffered where the stream then ends, so that clients poll."""
+        first = await self.frame(clause, stream, "the count")
+        if first.retry == _POLL and await stream.frame() is None:
+            raise NotOffered("streams that stay open (this server's end after the count, so that clients poll)")
 
     async def told(self, clause: str, stream: Stream, event: str, data: object) -> None:
         """The next frame is this event with this data; None is an empty data: line."""

@@ -53,7 +53,7 @@ async def stream_resumed(v: Visit) -> None:
 async def stream_lines(v: Visit) -> None:
     nasty = "a\rb\nc\r\nd\x85e\u2028f\u2029g\x0bh\x0c\u00fc: k\n\nevent: evil\ndata: 1\n\n"
     async with v.stream() as stream:
-        await v.frame("frames.lines", stream, "the count")
+        await v.live("frames.lines", stream)
         await v.sent(data={"text": nasty})
         await v.frame("frames.lines", stream, "what was sent")
         [shown] = await v.own()
@@ -66,7 +66,7 @@ async def stream_lines(v: Visit) -> None:
 async def stream_item(v: Visit) -> None:
     async with v.stream() as stream, v.stream() as second:
         for open in (stream, second):
-            await v.frame("frames.item", open, "the count")
+            await v.live("frames.item", open)
         for step in (1, 2):
             await v.sent(key=v.type, data={"step": step, "count": 99})
             item = (await v.own())[0]
@@ -77,7 +77,7 @@ async def stream_item(v: Visit) -> None:
 @web_check("web/stream-yours", "Nobody hears another's", "frames.yours")
 async def stream_yours(v: Visit) -> None:
     async with v.stream() as stream:
-        await v.frame("frames.yours", stream, "the count")
+        await v.live("frames.yours", stream)
         [theirs] = await v.sent(who=v.other)
         await v.ask("POST", f"/{theirs}/read", who=v.other)
         [mine] = await v.sent()
@@ -92,7 +92,7 @@ async def stream_yours(v: Visit) -> None:
 async def stream_marks(v: Visit) -> None:
     [id] = await v.sent()
     async with v.stream() as stream:
-        await v.frame("frames.empty", stream, "the count")
+        await v.live("frames.empty", stream)
         await v.ask("POST", f"/{id}/read")
         [shown] = await v.own()
         await v.told("frames.read", stream, "read", {"notificationId": id, "readAt": shown["readAt"]})
@@ -110,7 +110,7 @@ async def stream_read(v: Visit) -> None:
     [id] = await v.some()
     await v.ask("POST", f"/{id}/unread")
     async with v.stream() as stream:
-        await v.frame("frames.read", stream, "the count")
+        await v.live("frames.read", stream)
         await v.ask("POST", f"/{id}/read")
         [shown] = (await v.json(params={"limit": 1}))["items"]
         await v.told("frames.read", stream, "read", {"notificationId": id, "readAt": shown["readAt"]})
@@ -122,7 +122,7 @@ async def stream_read_all(v: Visit) -> None:
     [id] = await v.some()
     await v.ask("POST", f"/{id}/unread")
     async with v.stream() as stream:
-        await v.frame("frames.all-read", stream, "the count")
+        await v.live("frames.all-read", stream)
         await v.ask("POST", "/read-all")
         frame = await v.frame("frames.all-read", stream, "event: read")
         v.equal("frames.all-read", (frame.event, set(frame.json() or {})), ("read", {"notificationId", "readAt"}))
@@ -134,7 +134,7 @@ async def stream_read_all(v: Visit) -> None:
 async def stream_filtered(v: Visit) -> None:
     await v.sent()
     async with v.stream() as stream:
-        await v.frame("frames.filtered", stream, "the count")
+        await v.live("frames.filtered", stream)
         await v.ask("POST", "/read-all", params={"type": v.type})
         await v.told("frames.filtered", stream, "notification", None)
 
@@ -143,7 +143,7 @@ async def stream_filtered(v: Visit) -> None:
 async def stream_many(v: Visit) -> None:
     ids = await v.sent(2 * _MOST_TOLD + 1)
     async with v.stream() as stream:
-        await v.frame("frames.many", stream, "the count")
+        await v.live("frames.many", stream)
         await v.ask("PATCH", "/read", json={"ids": ids[:_MOST_TOLD]})
         told = [await v.frame("frames.many", stream, "event: read") for _ in range(_MOST_TOLD)]
         named = {(frame.event, (frame.json() or {}).get("notificationId")) for frame in told}
