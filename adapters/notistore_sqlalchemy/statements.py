@@ -69,10 +69,9 @@ def insert_many(connection: Connection, table: Table) -> str:
     dialect = connection.dialect
     mark = "?" if dialect.name == "sqlite" else "${}" if dialect.driver == "asyncpg" else "%s"
     marks = ", ".join(mark.format(place) for place in range(1, len(COLUMNS) + 1))
-    place = dialect.identifier_preparer.format_table(
-        table_clause(table.name, schema=connection.schema_for_object(table))
-    )
-    return f"INSERT INTO {place} ({', '.join(COLUMNS)}) VALUES ({marks})"
+    there = table_clause(table.name, schema=connection.schema_for_object(table))  # by the engine's translation, if any
+    name = dialect.identifier_preparer.format_table(there)
+    return f"INSERT INTO {name} ({', '.join(COLUMNS)}) VALUES ({marks})"
 
 
 @lru_cache
