@@ -73,6 +73,17 @@ async def test_an_inbox_that_holds_too_little_is_partial():
     assert "has to hold 3 notifications, it holds 0" in str(report)
 
 
+async def test_a_wrong_address_and_a_wrong_identity_are_told_at_once():
+    async with serving() as server:
+        server.app = standalone(fresh())
+        with pytest.raises(ValueError, match=r"expected an inbox at .*/api/notifications, got 404"):
+            await check_web(f"{server.url}/api", IDENTITIES)
+        with pytest.raises(ValueError, match="expected the headers of a recipient, got 401 with x-who"):
+            await check_web(server.url, [IDENTITIES[0], {"x-who": "43"}])
+    with pytest.raises(ConnectionError, match=f"no server answers at {server.url}"):
+        await check_web(server.url, IDENTITIES)
+
+
 async def test_a_function_may_send():
     inbox = fresh()
 

@@ -80,4 +80,20 @@ async def _opened(make_mount: Callable[[], Any]) -> AsyncIterator[Server]:
             base_url=mount.url, timeout=_REQUEST, follow_redirects=False, limits=httpx.Limits(max_connections=None)
         ) as http,
     ):
+        await _look(mount, http)
         yield Server(mount, http)
+
+
+async def _look(mount: Mount, http: httpx.AsyncClient) -> None:
+    """Raise where every check would fail for one reason: a wrong address, or an identity that is not let in."""
+    for identity in mount.identities:
+        try:
+            answer = await http.get(mount.path, headers=dict(identity))
+        except httpx.TransportError as error:
+            raise ConnectionError(f"no server answers at {mount.url}: {error}") from error
+        if answer.status_code == 404:
+            raise ValueError(
+                f"expected an inbox at {answer.request.url}, got 404; where is it mounted below {mount.url}?"
+            )
+        if answer.status_code == 401:
+            raise ValueError(f"expected the headers of a recipient, got 401 with {', '.join(identity)}")
