@@ -1,6 +1,6 @@
 """A FastAPI app on Tortoise ORM: `pip install "notistore[tortoise,fastapi]" uvicorn`, then
 
-python examples/with_tortoise.py [sqlite://with_tortoise.db]
+python examples/with_tortoise.py [PORT]
 curl --no-buffer --header "X-User: ada" localhost:8000/notifications/stream &
 curl --header "X-User: ada" --request POST localhost:8000/buy
 """
@@ -20,13 +20,12 @@ from notistore import Inbox, Recipient, SseHub
 from notistore.web.fastapi import inbox_router
 from notistore_tortoise import TortoiseStore
 
-URL = sys.argv[1] if len(sys.argv) > 1 else "sqlite://with_tortoise.db"
 NOTISTORE = {
     "models": ["notistore_tortoise.models"],
     "migrations": "notistore_tortoise.migrations",
     "default_connection": "default",
 }
-TORTOISE_ORM = {"connections": {"default": URL}, "apps": {"notistore": NOTISTORE}}
+TORTOISE_ORM = {"connections": {"default": "sqlite://with_tortoise.db"}, "apps": {"notistore": NOTISTORE}}
 
 hub = SseHub()
 inbox = Inbox(TortoiseStore(), hub).bind(None)  # it pushes after the commit
@@ -56,4 +55,4 @@ async def buy(request: Request) -> str:
 
 if __name__ == "__main__":
     asyncio.run(migrate(config=TORTOISE_ORM))
-    uvicorn.run(app)
+    uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[1]) if len(sys.argv) > 1 else 8000)
