@@ -13,14 +13,13 @@ from notistore._relay import _REMEMBERED, _WAITING
 from notistore.sse import SOMETHING_CHANGED, Event
 
 from .conftest import Service
-from .kinds import KINDS
 from .reading import DONE, until, until_done
 from .servers import Wire
 from .test_faults import failing, recovered, streams_of
 
 ADA, BOB = Recipient("ada"), Recipient("bob")
 
-one_server = pytest.mark.parametrize("service", [kind for kind in KINDS if kind != "cluster"], indirect=True)
+one_server = pytest.mark.parametrize("service", ["redis", "postgres"], indirect=True)
 
 
 async def publish_on_a_cut_connection(hub: SseHub, wire: Wire, users: Sequence[Recipient]) -> None:
@@ -82,6 +81,7 @@ async def test_what_waits_to_be_published_is_bounded(service: Service) -> None:
     assert SOMETHING_CHANGED.encode() in taken[0][1], "what was left out is told of"
 
 
+@pytest.mark.parametrize("own_service", ["redis", "postgres"], indirect=True)
 async def test_an_outage_is_a_few_lines_however_much_it_keeps_from_being_sent(
     own_service: Service, caplog: pytest.LogCaptureFixture
 ) -> None:
