@@ -104,7 +104,8 @@ class WebSuite(_Suite):
                 return Mount(self.url, [{"x-user": "ada"}, {"x-user": "bob"}], send="/test/send")
 
     `make_mount` is called and entered once, on an event loop of the kit's own; it may be a context manager or a
-    generator that starts the server and yields the `Mount`. Its attributes are those of `NotificationStoreSuite`.
+    generator that starts the server and yields the `Mount`. Its checks share two inboxes: under pytest-xdist, one that
+    does not start a server of its own needs `--dist loadscope`. Its attributes are those of `NotificationStoreSuite`.
     """
 
     kind = "web"

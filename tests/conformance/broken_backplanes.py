@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 
 from notistore.backplane import Missed, Receive, end, keep_connected
 from notistore_conformance import BackplaneSubject
@@ -19,8 +19,8 @@ class Bus:
         self.retained: dict[str, bytes] = {}
         self.subscribing = 0
 
-    @asynccontextmanager
-    async def outage(self) -> AsyncIterator[None]:
+    @contextmanager
+    def outage(self) -> Iterator[None]:
         self.up = False
         for node in list(self.nodes):
             node.lost.set()

@@ -1,10 +1,13 @@
 """The backplane kit, on one in memory that does it all and on ones that break one promise each."""
 
 import json
+import re
+from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 
-from notistore_conformance import BackplaneSuite, Outcome, check_backplane
+from notistore_conformance import BackplaneSubject, BackplaneSuite, Outcome, check_backplane
 from notistore_conformance.backplane import BACKPLANE_CHECKS
 from notistore_conformance.clauses import BACKPLANE_CLAUSES, UNCHECKABLE
 
@@ -82,6 +85,32 @@ async def test_expected_failures_are_strict(impatient):
 async def test_what_is_no_backplane_is_refused():
     with pytest.raises(TypeError, match=r"expected make_backplane to give a backplane.*got 42"):
         await check_backplane(lambda: 42)
+
+
+async def test_the_suite_of_the_page_is_one():
+    page = (Path(__file__).parents[2] / "docs" / "conformance.md").read_text(encoding="utf-8")
+    [suite] = re.findall(r"```python\n(class TestYourBackplane.*?)```", page, re.DOTALL)
+
+    class Server(Bus):
+        def kill(self):
+            self.stopped = self.outage()
+            self.stopped.__enter__()
+
+        def start(self):
+            self.stopped.__exit__(None, None, None)
+
+    @asynccontextmanager
+    async def connect(url):
+        yield url
+
+    names = {"connect": connect, "YourBackplane": MemoryBackplane, "asynccontextmanager": asynccontextmanager}
+    exec(suite, names | {"BackplaneSuite": BackplaneSuite, "BackplaneSubject": BackplaneSubject}, names)
+    yours = names["TestYourBackplane"]()
+    yours.url = yours.server = Server()
+    report = await check_backplane(yours.make_backplane)
+    assert report.conforms, str(report)
+    assert [result.id for result in report.results if result.outcome is Outcome.UNSUPPORTED] == ["backplane/half-open"]
+    assert report.about.backend == "NATS 2.10"
 
 
 class TestSuite(BackplaneSuite):
