@@ -33,7 +33,7 @@ _log = logging.getLogger("notistore.hub")
 _TICK: Final = 15.0  # seconds between looks at the streams' lifetimes where there are no heartbeats
 _AT_ONCE: Final = 100  # recipients given a fresh count in one query after a gap
 _PACE: Final = 0.001  # seconds per recipient: half of what is promised, for the query takes its own time
-_SLICE: Final = 100  # streams woken in one tick; the wake-ups of many more set the garbage collector off
+_SLICE: Final = 100  # streams that are given something in one tick: others get their turn in between
 _FAREWELL: Final = 2.0  # seconds that what was published has to leave before the process ends
 
 
@@ -202,7 +202,7 @@ class SseHub:
     """Carries events to the open streams of each recipient: of this process and, with a backplane, of every other.
 
     `publish` only notes the event: it is encoded once, joined with what else its recipient gets in the same tick of
-    the event loop, and the bytes are shared by all of the recipient's streams, of which a hundred are woken in a tick.
+    the event loop, and the bytes are shared by all of the recipient's streams, of which a hundred get theirs in a tick.
     Each stream is written by its own reader, which falls behind alone: past `backlog` its stream is ended, and it
     catches up from the store when it reconnects.
 

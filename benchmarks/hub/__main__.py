@@ -1,4 +1,4 @@
-"""`python -m benchmarks.hub`: measure, print the tables, draw the plot."""
+"""`python -m benchmarks.hub`: measure, print the tables, draw the plot, fill in the page."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ import os
 import platform
 import resource
 import sys
+import textwrap
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
 
+from .aims import against_aims
 from .peers import install, versions
-from .report import Results, plot, table
+from .report import Results, fill, plot, table
 from .server import (
     BARE,
     BROADCASTER,
@@ -88,9 +90,17 @@ WORKS = {
 }
 
 
-async def measure(names: list[str], setting: Setting, *, rounds: int, svg: Path | None) -> None:
-    """All rounds of all works; within a round the subjects take turns. What is done is shown at once."""
+PAGE = ROOT / "docs" / "benchmarks" / "hub.md"
+ELSEWHERE = ("poll", "poll-etag", "poll-sqlite", "poll-sqlite-etag", "heartbeats")  # docs/transports.md has these
+
+
+async def measure(names: list[str], setting: Setting, *, rounds: int, conditions: str) -> tuple[Results, str]:
+    """All rounds of all works; within a round the subjects take turns. What is done is shown at once.
+
+    The figures, and the conditions they were measured in.
+    """
     results: Results = {}
+    loads = [os.getloadavg()[0]]
     for name in names:
         work = WORKS[name]
         subjects = [subject for subject in work.subjects if setting.has(subject)]
@@ -102,10 +112,12 @@ async def measure(names: list[str], setting: Setting, *, rounds: int, svg: Path 
                 took = monotonic() - started
                 print(f"{name}: {subject.name}: {figures[subject.name][-1]} in {took:.1f} s", file=sys.stderr)
         results[name] = figures
+        loads.append(os.getloadavg()[0])
         print(table(work, figures), end="\n\n", flush=True)
-        if svg is not None:
-            picture = plot([(WORKS[name], figures) for name, figures in results.items()])
-            svg.write_text(picture)  # noqa: ASYNC240 - no server is running now
+    return (
+        results,
+        f"{conditions}, at a load of {min(loads):.1f} to {max(loads):.1f}, which is 2 for the benchmark alone.",
+    )
 
 
 def main() -> None:
@@ -113,6 +125,9 @@ def main() -> None:
     parser.add_argument("works", nargs="*", metavar="WORK", help=f"all, or some of: {', '.join(WORKS)}")
     parser.add_argument("--quick", action="store_true", help="a hundredth of the size, one round, nothing installed")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the figures into this SVG")
+    parser.add_argument(
+        "--write", type=Path, nargs="?", const=PAGE, metavar="PAGE", help="put the tables into the page of the docs"
+    )
     arguments = parser.parse_args()
     names = arguments.works or list(WORKS)
     if unknown := set(names) - WORKS.keys():
@@ -125,7 +140,7 @@ def main() -> None:
             setting = Setting({"python": sys.executable}, ours=True, scale=0.01, cpu=0.01)
         else:
             setting = Setting(install())
-            print(f"{datetime.now(UTC):%Y-%m-%d}, {processor()}, {versions(setting.places)}", end="\n\n")
+        conditions = f"Measured on {datetime.now(UTC):%Y-%m-%d}, {processor()}, {versions(setting.places)}"
         if any(name.startswith("redis") for name in names):
             sys.path.insert(0, str(ROOT))
             from tests.servers import Missing, RedisServer
@@ -135,7 +150,21 @@ def main() -> None:
             except Missing as missing:
                 print(f"without the works through Redis: {missing}", file=sys.stderr)
                 names = [name for name in names if not name.startswith("redis")]
-        asyncio.run(measure(names, setting, rounds=1 if arguments.quick else 3, svg=arguments.plot))
+        rounds = 1 if arguments.quick else 3
+        results, conditions = asyncio.run(measure(names, setting, rounds=rounds, conditions=conditions))
+    aims = against_aims({name: work.name for name, work in WORKS.items()}, results)
+    print(aims, conditions, sep="\n\n")
+    shown = {name: figures for name, figures in results.items() if name not in ELSEWHERE}
+    if arguments.plot is not None:
+        arguments.plot.write_text(plot([(WORKS[name], figures) for name, figures in shown.items()]))
+    if arguments.write is not None:
+        tables = "\n\n".join(table(WORKS[name], figures) for name, figures in shown.items())
+        parts = {"conditions": fold(conditions), "tables": tables, "aims": aims}
+        arguments.write.write_text(fill(arguments.write.read_text(), parts))
+
+
+def fold(sentence: str) -> str:
+    return textwrap.fill(sentence, 116, break_on_hyphens=False)
 
 
 def processor() -> str:

@@ -29,6 +29,17 @@ def table(work: Work, results: dict[str, list[Figure]]) -> str:
     return "\n".join(lines)
 
 
+def fill(page: str, parts: dict[str, str]) -> str:
+    """The page with each part between its two markers, `<!-- name -->` and `<!-- /name -->`, replaced."""
+    for name, part in parts.items():
+        before, opened, rest = page.partition(f"<!-- {name} -->\n")
+        _, closed, after = rest.partition(f"<!-- /{name} -->\n")
+        if not (opened and closed):
+            raise ValueError(f"the page has no markers for {name!r}")
+        page = f"{before}{opened}{part.strip()}\n{closed}{after}"
+    return page
+
+
 def plot(measured: list[tuple[Work, dict[str, list[Figure]]]]) -> str:
     """Horizontal bars, one panel for each work, each on a scale of its own."""
     width, label, bar, rows, y = 760, 210, 18, [], 30
