@@ -54,7 +54,11 @@ class Stepper:
         Only while the task waits, and from a callback of the event loop, where no task is running.
         """
         writing = self._write(data)
-        asyncio._enter_task(self._loop, self._task)
+        try:
+            asyncio._enter_task(self._loop, self._task)
+        except RuntimeError:  # in a loop that runs within a task, as some make it, no other can be entered
+            self._begun = writing, None
+            return False
         try:
             waits_for = self._context.run(writing.send, None)
         except StopIteration:
@@ -85,7 +89,10 @@ class Stepper:
 
 
 def _go_on(writing: Writing, waits_for: Any, cancelled: BaseException | None) -> Generator[Any, Any, None]:
-    """What `await` does, from where the first wait has begun; `cancelled` is what came before it could be waited."""
+    """What `await` does, from where the first wait has begun; `cancelled` is what came before it could be waited.
+
+    A coroutine that has not begun at all waits for None, which is a turn of the event loop.
+    """
     try:
         # Cancelling a task cancels what it waits for, if it can, and it hears of it from that.
         if cancelled is not None and not (isinstance(waits_for, asyncio.Future) and waits_for.cancel()):

@@ -533,6 +533,35 @@ async def test_heartbeats_and_lifetimes_reach_more_pumps_than_are_written_in_a_t
     assert all(beats)
 
 
+@pytest.mark.parametrize("cancel", [False, True])
+async def test_where_another_task_is_running_the_write_waits_for_its_own(user: Recipient, cancel: bool) -> None:
+    hub, written, writers = SseHub(), [], set()
+    loop, this = asyncio.get_running_loop(), asyncio.current_task()
+    assert this is not None
+
+    async def write(data: bytes) -> None:
+        writers.add(asyncio.current_task())
+        written.append(data)
+
+    async with hub.subscribe(user) as stream:
+        pumping = await pump(stream, write)
+        loop.call_soon(asyncio._enter_task, loop, this)  # as where one event loop is run within another
+        hub.publish(user, ONE)
+        loop.call_soon(asyncio._leave_task, loop, this)
+        await tick()
+        assert written == []
+        if cancel:
+            pumping.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await finish(pumping)
+            return
+        hub.publish(user, TWO)
+        hub.close()
+        await finish(pumping)
+    assert written == [ONE.encode(), TWO.encode(), b""]
+    assert writers == {pumping}
+
+
 def test_what_is_to_end_the_process_does(user: Recipient, stepping: bool) -> None:
     hub, pumps = SseHub(), []
 
