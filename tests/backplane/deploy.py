@@ -52,7 +52,7 @@ class Deploy:
     @asynccontextmanager
     async def sending(self, users: Sequence[str]) -> AsyncIterator[Sender]:
         """Somebody sends to these users all the time, in a process apart."""
-        async with process(send_all_the_time, *self._arguments, self.url, users, 0.05) as running:
+        async with process(send_all_the_time, *self._arguments, self.url, users, 0.08) as running:
             sender = Sender(running)
             await sender.says(b"sending\n")
             yield sender
