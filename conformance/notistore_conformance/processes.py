@@ -19,42 +19,46 @@ from notistore.model import Notification
 
 from .racer import Moment, Round
 
-__all__ = ["CannotOpen", "Racers", "racers"]
+__all__ = ["CannotOpen", "Racers", "hand_over", "racers"]
 
 _OPENING: Final = 60.0  # seconds until the store is open in every process
 _CLOSING: Final = 10.0
 
 
 class CannotOpen(Exception):
-    """The store could not be made in another process. The message says why."""
+    """The store could not be made in another process, or was lost there. The message says why."""
+
+
+def hand_over(make_store: Callable[[], Any]) -> str:
+    """What makes the store as text, for other processes; raises CannotOpen where it cannot be imported there."""
+    try:
+        return base64.b64encode(pickle.dumps(make_store)).decode()
+    except Exception as error:  # pickle raises whatever the object raises
+        raise CannotOpen(f"make_store cannot be handed to another process: {error}") from error
 
 
 @asynccontextmanager
-async def racers(make_store: Callable[[], Any], count: int) -> AsyncIterator[Racers]:
-    """Start processes; at the end they close their stores, or are killed."""
+async def racers(made: str, count: int) -> AsyncIterator[Racers]:
+    """Start processes for what `hand_over` gave; at the end they close their stores, or are killed."""
     with ExitStack() as stack:
         processes = [_Process(stack, n + 1) for n in range(count)]
-        yield Racers(make_store, processes)
+        yield Racers(made, processes)
         await asyncio.gather(*(asyncio.to_thread(each.close) for each in processes))
 
 
 class Racers:
-    """Processes that have imported what makes the store."""
+    """Processes that can make the store."""
 
-    def __init__(self, make_store: Callable[[], Any], processes: Sequence[_Process]) -> None:
-        self._make_store, self._processes = make_store, processes
+    def __init__(self, made: str, processes: Sequence[_Process]) -> None:
+        self._made, self._processes = made, processes
 
     async def open(self, probe: Notification) -> bool:
         """Open the store in each process, one after another. Returns whether all find this row.
 
         Raises:
-            CannotOpen: `make_store` cannot be imported elsewhere, or raised there.
+            CannotOpen: `make_store` could not be imported there, or raised.
         """
-        try:
-            made = pickle.dumps(self._make_store)
-        except Exception as error:  # pickle raises whatever the object raises
-            raise CannotOpen(f"make_store cannot be handed to another process: {error}") from error
-        order = {"make_store": base64.b64encode(made).decode()}
+        order = {"make_store": self._made}
         who = probe.recipient
         try:
             async with asyncio.timeout(_OPENING):
@@ -94,7 +98,7 @@ class _Process:
         line = await asyncio.to_thread(self._exchange, json.dumps(order))
         answer: dict[str, Any] = json.loads(line) if line else {"error": self._last_words()}
         if "error" in answer:
-            raise CannotOpen(f"make_store failed in another process: {answer['error']}")
+            raise CannotOpen(f"another process failed: {answer['error']}")
         return answer
 
     def close(self) -> None:

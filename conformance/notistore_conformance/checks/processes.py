@@ -14,7 +14,7 @@ from notistore.ids import is_id
 from notistore.model import Notification, Recipient
 
 from ..context import Broken, Context, NotOffered
-from ..processes import CannotOpen, Racers, racers
+from ..processes import CannotOpen, Racers, hand_over, racers
 from ..racer import Moment, Round, race
 from ..registry import check
 
@@ -22,6 +22,7 @@ _TASKS: Final = 3  # of each process
 _ROUNDS: Final = 4  # for each round of the profile's other races
 _LEAD: Final = 0.003  # seconds in which every process learns of a round before it begins
 _LINES: Final = 16
+_PART: Final = "other processes with the same data (Subject.processes)"
 _CLAUSES: Final = {
     "upsert": "upsert.concurrent",
     "insert": "insert.stores",
@@ -45,26 +46,34 @@ _CLAUSES: Final = {
 )
 async def processes(c: Context) -> None:
     if c.make_store is None or c.subject.processes is False:
-        raise NotOffered("other processes with the same data (Subject.processes)")
+        raise NotOffered(_PART)
     probe = await c.stored(c.recipient())
-    async with racers(c.make_store, c.profile.processes) as others:
+    try:
+        made = hand_over(c.make_store)
+    except CannotOpen as error:
+        _not_shared(c, str(error))
+    async with racers(made, c.profile.processes) as others:
         await _open(c, others, probe)
         await _Race(c, others).run()
 
 
 async def _open(c: Context, others: Racers, probe: Notification) -> None:
-    """Have the store opened everywhere. That it cannot be is a failure only where the subject says that it can."""
+    """Have the store opened everywhere."""
     try:
         found = await others.open(probe)
-        got = "a store that another process made by make_store does not find a row inserted here"
     except CannotOpen as error:
-        found, got = False, str(error)
-    if found and await c.subject.store.get(probe.recipient, probe.id) is None:
-        found, got = False, "once another process has called make_store, a row inserted here before is gone"
-    if not found and c.subject.processes:
-        raise Broken(c.explain(["calls.durable"], "every process finds the row that was inserted", got))
+        _not_shared(c, str(error))
     if not found:
-        raise NotOffered(f"other processes with the same data (Subject.processes): {got}")
+        _not_shared(c, "a store that another process made by make_store does not find a row inserted here")
+    if await c.subject.store.get(probe.recipient, probe.id) is None:
+        _not_shared(c, "once another process has called make_store, a row inserted here before is gone")
+
+
+def _not_shared(c: Context, reason: str) -> NoReturn:
+    """A failure only where the subject promises that other processes have the same data."""
+    if c.subject.processes:
+        raise Broken(c.explain(["calls.durable"], "every process finds the row that was inserted", reason))
+    raise NotOffered(f"{_PART}: {reason}")
 
 
 class _Race:
