@@ -102,7 +102,8 @@ def _soon() -> int:
 async def _serve(stream: Subscription, receive: Receive, send: Send) -> None:
     """Write what the stream gives until it ends; end it when the client has gone.
 
-    The writing is a task of its own: to wake this one is to run down through all the middleware it is in.
+    The writing is a task of its own, so that the hub can run `write` in its name, and neither a write that waits nor
+    the wait for the client holds up the other.
     """
 
     async def write(data: bytes) -> None:
