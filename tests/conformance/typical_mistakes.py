@@ -15,9 +15,7 @@ from pathlib import Path
 from notistore import MemoryStore, Notification, Recipient
 
 EXAMPLE = runpy.run_path(str(Path(__file__).parents[2] / "examples" / "custom_store" / "custom_store.py"))
-Sqlite3Store, NAMED, OWN, to_columns, whose = map(
-    EXAMPLE.get, ("Sqlite3Store", "NAMED", "OWN", "to_columns", "whose")
-)
+Sqlite3Store, NAMED, OWN, to_columns, whose = map(EXAMPLE.get, ("Sqlite3Store", "NAMED", "OWN", "to_columns", "whose"))
 
 MISTAKES = {}
 """Name to factory."""
