@@ -116,7 +116,7 @@ async def measure(names: list[str], setting: Setting, *, rounds: int, conditions
         print(table(work, figures), end="\n\n", flush=True)
     return (
         results,
-        f"{conditions}, at a load of {min(loads):.1f} to {max(loads):.1f}, which is 2 for the benchmark alone.",
+        f"{conditions}, at a load of {min(loads):.1f} to {max(loads):.1f} on {os.cpu_count()} cores.",
     )
 
 

@@ -39,7 +39,8 @@ def versions(places: dict[str, str]) -> str:
     """One line: the interpreter and every peer that was measured."""
     frozen = _run(places["python"], "-m", "pip", "freeze").splitlines()
     names = {"broadcaster", "django-eventstream", "fastapi", "litestar", "sse-starlette", "starlette", "uvicorn"}
-    parts = [f"Python {sys.version.split()[0]}", *(line for line in frozen if line.split("==")[0].lower() in names)]
+    peers = [line.replace("==", " ") for line in frozen if line.split("==")[0].lower() in names]
+    parts = [f"Python {sys.version.split()[0]}", *peers]
     if "node" in places:
         parts.append(f"Node {_run('node', '--version').strip()}")
     return ", ".join(parts)
