@@ -82,12 +82,13 @@ class Calls:
         return stored(
             await self._write(
                 self._model.upsert, where={"id": notification.id}, data={"create": create, "update": update}
-            )
+            ),
+            notification.recipient,
         )
 
     async def get(self, recipient: Recipient, id: str) -> Notification | None:
         record = await self._read(self._model.find_first, where=_inbox(recipient) | {"id": id})
-        return None if record is None else stored(record)
+        return None if record is None else stored(record, recipient)
 
     async def page(
         self,
@@ -106,7 +107,7 @@ class Calls:
             at = self._moment(before.created_at)
             where |= {"created_at": {"lte": at}, "OR": [{"created_at": {"lt": at}}, {"id": {"lt": before.id}}]}
         records = await self._read(self._model.find_many, take=limit, skip=offset, where=where, order=_NEWEST_FIRST)
-        return [stored(record) for record in records]
+        return [stored(record, recipient) for record in records]
 
     async def count(self, recipient: Recipient, *, types: Sequence[str] | None = None) -> int:
         counted: int = await self._read(self._model.count, where=_inbox(recipient) | _typed(types))

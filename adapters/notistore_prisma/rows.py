@@ -11,7 +11,7 @@ from operator import attrgetter
 from typing import Any, Final
 
 from notistore.columns import COLUMNS, from_values
-from notistore.model import Notification, to_millis
+from notistore.model import Notification, Recipient, to_millis
 
 __all__ = ["moment", "replaced", "row", "stored"]
 
@@ -54,6 +54,6 @@ def moment(time: datetime | None, *, sqlite: bool) -> datetime | int | None:
     return time if time is None or not sqlite else to_millis(time)
 
 
-def stored(record: Any) -> Notification:
-    """The notification in one record of the model."""
-    return from_values(_values(record))
+def stored(record: Any, recipient: Recipient) -> Notification:
+    """The notification in one record of the model, in this recipient's inbox."""
+    return from_values(_values(record), recipient)

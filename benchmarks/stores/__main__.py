@@ -21,7 +21,7 @@ from . import bulk, growth, overhead, plots
 from .peers import Case
 from .servers import Servers
 
-ADAPTERS = ("sqlalchemy", "tortoise", "peewee", "django", "redis")
+ADAPTERS = ("sqlalchemy", "tortoise", "peewee", "django", "prisma", "redis")
 PARTS = ("overhead", "growth", "bulk")
 PACKAGES = ("SQLAlchemy", "tortoise-orm", "peewee", "Django", "redis", "prisma", "aiosqlite", "asyncpg", "psycopg")
 PICTURES = Path(__file__).parents[2] / "docs" / "benchmarks"
