@@ -192,3 +192,26 @@ def test_a_hub_beats_again_on_its_next_event_loop(user: Recipient) -> None:
 
     run(leave_open)
     run(beat)
+
+
+def test_heartbeats_and_lifetimes_reach_more_pumps_than_are_written_in_a_tick(user: Recipient) -> None:
+    async def main(clock: Clock) -> None:
+        hub, written = SseHub(lifetime=40, streams_per_recipient=250), [list[bytes]() for _ in range(250)]
+
+        def writer(into: list[bytes]) -> Callable[[bytes], Coroutine[Any, Any, None]]:
+            async def write(data: bytes) -> None:
+                into.append(data)
+
+            return write
+
+        pumping = [hub.subscribe(user).pump(writer(into)) for into in written]
+        await clock.forward(0)
+        await clock.forward(15.1)
+        await clock.forward(0)  # a hundred are written in a tick
+        assert written == [[HEARTBEAT]] * 250
+        await clock.forward(45)
+        await asyncio.gather(*pumping)
+        assert written == [[HEARTBEAT, b""]] * 250
+        assert hub.stats().ended == {"lifetime": 250}
+
+    run(main)
