@@ -14,6 +14,7 @@ from itertools import islice
 from typing import Final, Literal, Self, TypeAlias
 
 from ._relay import EVERYONE, Relay
+from ._seldom import Seldom
 from ._stepping import POSSIBLE, Stepper, Write
 from .backplane import Backplane
 from .errors import InvalidArgument, TooManyStreams
@@ -208,8 +209,8 @@ class SseHub:
 
     It may be made anywhere, and belongs to the event loop it is first subscribed on, for as long as that is open.
     `publish` and `close` may be called from any thread, `close` from a signal handler too. Where it has a backplane
-    use it as an async context manager in the application's lifespan: that connects before the first request, and lets
-    what was published leave before the process ends.
+    use it as an async context manager in the application's lifespan: that begins to connect before the first request,
+    and lets what was published leave before the process ends.
 
     Args:
         backplane: carries events between processes; None for a hub that is alone.
@@ -255,6 +256,7 @@ class SseHub:
         self._gaps = 0
         self._behind = False
         self._catching_up: asyncio.Task[None] | None = None
+        self._uncounted = Seldom()
 
     async def __aenter__(self) -> Self:
         self._join_loop()
@@ -465,7 +467,8 @@ class SseHub:
         try:
             return await self.count(recipients) if self.count is not None else {}
         except Exception:
-            _log.exception("unread counts could not be had after a gap; streams are told to refetch")
+            if (unsaid := self._uncounted.unsaid()) is not None:
+                _log.exception("no unread counts after a gap; streams are told to refetch (%d more before)", unsaid)
             return {}
 
     def _beat(self) -> None:

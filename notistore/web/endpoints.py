@@ -7,6 +7,7 @@ import logging
 from collections.abc import Awaitable, Collection
 from typing import Final, NamedTuple, Protocol
 
+from .._seldom import Seldom
 from .._validation import MAX_OFFSET
 from ..errors import InvalidArgument, StoreError
 from ..inbox import Inbox
@@ -18,6 +19,7 @@ from ._request import MAX_BODY_BYTES, Answer, BodyTooLarge, Request, read_body
 __all__ = ["MAX_PER_PAGE", "ROUTES", "UNAUTHORIZED", "Endpoint", "Route", "answer"]
 
 _log = logging.getLogger("notistore.web")
+_failing = Seldom()
 
 MAX_PER_PAGE: Final = 100
 
@@ -160,5 +162,6 @@ async def answer(
     except InvalidArgument as error:
         return Answer.problem(422, str(error), field=error.field)
     except StoreError:
-        _log.exception("the store failed during %s", endpoint.__name__)
+        if (unsaid := _failing.unsaid()) is not None:
+            _log.exception("the store failed during %s (%d more before)", endpoint.__name__, unsaid)
         return Answer.problem(503, "the notifications cannot be reached now; try again")

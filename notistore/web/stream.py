@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from contextlib import asynccontextmanager, nullcontext
 from typing import Any, Final, Self, TypeAlias
 
+from .._seldom import Seldom
 from ..errors import StoreError, TooManyStreams
 from ..hub import Subscription
 from ..inbox import Inbox
@@ -18,6 +19,7 @@ from ..sse import SOMETHING_CHANGED, Event
 __all__ = ["HEADERS", "StreamResponse", "ending_in_time", "opening"]
 
 _log = logging.getLogger("notistore.web")
+_failing, _refusing = Seldom(), Seldom()
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -75,7 +77,8 @@ async def _begin(
     try:
         unread = await inbox.unread_count(recipient)
     except StoreError:
-        _log.exception("the store failed while a stream began; its browser tries again")
+        if (unsaid := _failing.unsaid()) is not None:
+            _log.exception("the store failed while a stream began; its browser tries again (%d more before)", unsaid)
         return f"retry: {_soon()}\n\n".encode(), False
     retry = _POLL if stream is None else _soon()
     greeting = Event.count(unread, id=str(to_millis(utc_now())), retry=retry).encode()
@@ -90,7 +93,8 @@ def _subscribe(inbox: Inbox, recipient: Recipient) -> Subscription | None:
     try:
         return inbox.hub.subscribe(recipient)
     except TooManyStreams as error:
-        _log.warning("a stream was turned to polling: %s", error)
+        if (unsaid := _refusing.unsaid()) is not None:
+            _log.warning("a stream was turned to polling: %s (%d more before)", error, unsaid)
         return None
 
 

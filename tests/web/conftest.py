@@ -10,6 +10,8 @@ import pytest
 from starlette.types import ASGIApp
 
 from notistore import Inbox, MemoryStore, Recipient, SseHub
+from notistore._seldom import Seldom
+from notistore.web import endpoints, stream
 
 from .mounts import MOUNTS, Mount
 from .served import Served, serving
@@ -17,6 +19,14 @@ from .served import Served, serving
 USER = Recipient("42")
 
 Visit: TypeAlias = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]
+
+
+@pytest.fixture(autouse=True)
+def nothing_has_been_logged(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test that looks at the log is not the first of this process to make a store fail."""
+    monkeypatch.setattr(endpoints, "_failing", Seldom())
+    monkeypatch.setattr(stream, "_failing", Seldom())
+    monkeypatch.setattr(stream, "_refusing", Seldom())
 
 
 @pytest.fixture(params=MOUNTS.values(), ids=MOUNTS.keys())

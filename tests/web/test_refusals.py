@@ -186,6 +186,16 @@ async def test_a_store_that_fails_is_503_without_its_words_which_are_logged(
     assert "hunter2" in caplog.text
 
 
+async def test_an_outage_writes_few_lines_whatever_number_of_requests_it_fails(
+    visit: Visit, hub: SseHub, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with visit(Inbox(BrokenStore(), hub), close_on_signals=False) as client:
+        for _ in range(50):
+            await client.get("/notifications/unread/count")
+            await client.get("/notifications/stream")
+    assert [record.name for record in caplog.records if record.name.startswith("notistore")] == ["notistore.web"] * 2
+
+
 async def test_a_stream_begun_while_the_store_fails_ends_and_is_tried_again(
     visit: Visit, hub: SseHub, caplog: pytest.LogCaptureFixture
 ) -> None:
