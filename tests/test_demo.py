@@ -41,11 +41,14 @@ def test_it_ends_in_good_order_with_a_stream_open(number: signal.Signals, tmp_pa
     [
         (["--port", "99999"], "expected a port from 0 to 65535, got '99999'"),
         (["--port", "{busy}"], r"--port: \d+ is in use; --port 0 takes any that is free"),
-        (["--db", "nowhere/rows.db"], "--db: expected a file in a folder that exists"),
-        (["--db", "."], "--db: expected a file, got the folder"),
-        (["--db", "a.db", "--store", "memory:"], "--db: expected either --db or --store"),
-        (["--store", "nonsense"], "expected NAME:URL with NAME one of .*memory.*; got 'nonsense'"),
-        (["--store", "sqlalchemy:garbage"], "url: expected SQLAlchemy's, such as sqlite:///file.db; got 'garbage'"),
+        (["--port", "0", "--db", "nowhere/rows.db"], "--db: expected a file in a folder that exists"),
+        (["--port", "0", "--db", "."], "--db: expected a file, got the folder"),
+        (["--port", "0", "--db", "a.db", "--store", "memory:"], "--db: expected either --db or --store"),
+        (["--port", "0", "--store", "nonsense"], "expected NAME:URL with NAME one of .*memory.*; got 'nonsense'"),
+        (
+            ["--port", "0", "--store", "sqlalchemy:garbage"],
+            "url: expected SQLAlchemy's, such as sqlite:///file.db; got 'garbage'",
+        ),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
