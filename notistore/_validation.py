@@ -1,4 +1,4 @@
-"""The checks core makes so that no store has to: text, numbers, times and JSON (DESIGN 3, "The contract")."""
+"""The checks core makes so that no store has to: text, numbers, times and JSON."""
 
 from __future__ import annotations
 

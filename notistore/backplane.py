@@ -1,4 +1,4 @@
-"""The Backplane protocol: what carries the hub's events between processes (DESIGN 6).
+"""The Backplane protocol: what carries the hub's events between processes (docs/backplanes.md).
 
 Each promise is a line that begins with its id in brackets. The conformance kit cites these ids, as it does those of
 `notistore.store`.

@@ -1,4 +1,4 @@
-"""A notification as the columns of the one table that every SQL adapter shares (DESIGN 4, docs/schema.md), and back.
+"""A notification as the columns of the one table that every SQL adapter shares (docs/schema.md), and back.
 
 For adapters. An ORM whose fields convert for themselves takes `values`; a driver takes `driver_values`. What either
 gives back, `from_values` reads.

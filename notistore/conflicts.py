@@ -1,6 +1,6 @@
 """What SQL databases say when transactions or rows get in each other's way, and how long to wait before trying again.
 
-For adapters: a store that owns its transaction tries again after a deadlock or a serialisation failure (DESIGN 4).
+For adapters: a store that owns its transaction tries again after a deadlock or a serialisation failure.
 """
 
 from __future__ import annotations

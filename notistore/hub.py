@@ -1,4 +1,4 @@
-"""SseHub: fan-out of events to the open streams of one recipient, on this process and others (DESIGN 6)."""
+"""SseHub: fan-out of events to the open streams of one recipient, on this process and others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The two kinds of notification id, both lower-case UUID strings of 36 characters (DESIGN 3, "ids").
+"""The two kinds of notification id, both lower-case UUID strings of 36 characters (docs/ids.md).
 
 `new_id` orders the rows of one process, `keyed_id` names the one row of a (recipient, key): because it is a hash of
 both, an upsert is a plain upsert on the primary key and can never reach another recipient's row.

@@ -1,4 +1,4 @@
-"""Inbox: the service an application talks to. It makes and checks rows, stores them, then pushes (DESIGN 5)."""
+"""Inbox: the service an application talks to. It makes and checks rows, stores them, then pushes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""For code without an event loop: WSGI views, workers, scripts (DESIGN 3, "Sync applications").
+"""For code without an event loop: WSGI views, workers, scripts.
 
 `SyncNotificationStore` is the contract without `async`; `SyncInbox` is an `Inbox` whose verbs block. Over a sync store
 its calls stay on the caller's thread, inside the caller's own transaction where the store is bound to one. Over an

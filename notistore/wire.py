@@ -1,4 +1,4 @@
-"""The wire's JSON: one notification as an Item (DESIGN 7), and how everything is encoded."""
+"""The wire's JSON: one notification as an Item (docs/wire.md), and how everything is encoded."""
 
 from __future__ import annotations
 

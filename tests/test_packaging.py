@@ -1,4 +1,4 @@
-"""A built wheel in a clean environment works as the checkout does, and says what is missing (DESIGN 2)."""
+"""A built wheel in a clean environment works as the checkout does, and says what is missing."""
 
 from __future__ import annotations
 

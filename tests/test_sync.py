@@ -1,4 +1,4 @@
-"""DESIGN 3, "Sync applications": an inbox whose verbs block, over sync stores and over an async inbox."""
+"""An inbox whose verbs block, over sync stores and over an async inbox."""
 
 from __future__ import annotations
 

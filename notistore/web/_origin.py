@@ -1,4 +1,4 @@
-"""Which unsafe requests a browser says come from elsewhere: the guard against cross-site request forgery (DESIGN 7)."""
+"""Which unsafe requests a browser says come from elsewhere: the guard against cross-site request forgery."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`inbox_app`: the routes of DESIGN 7 as an ASGI app, for Starlette and whatever else mounts one."""
+"""`inbox_app`: the routes of docs/wire.md as an ASGI app, for Starlette and whatever else mounts one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`inbox_urls`: the routes of DESIGN 7 as Django URLs, for `path("api", include(inbox_urls(inbox, recipient)))`."""
+"""`inbox_urls`: the routes of docs/wire.md as Django URLs, for `path("api", include(inbox_urls(inbox, recipient)))`."""
 
 from __future__ import annotations
 

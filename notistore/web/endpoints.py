@@ -1,4 +1,4 @@
-"""The endpoints of DESIGN 7, knowing nothing of any framework: an inbox, a recipient and a request make an answer."""
+"""The endpoints of docs/wire.md, knowing no framework: an inbox, a recipient and a request make an answer."""
 
 from __future__ import annotations
 

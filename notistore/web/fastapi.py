@@ -1,4 +1,4 @@
-"""`inbox_router`: the routes of DESIGN 7 as a FastAPI router, with models and OpenAPI."""
+"""`inbox_router`: the routes of docs/wire.md as a FastAPI router, with models and OpenAPI."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The event stream of one recipient as an ASGI response of its own: no generator, no task per frame (DESIGN 6, 7)."""
+"""The event stream of one recipient as an ASGI response of its own: no generator, no task per frame (docs/wire.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every SQL adapter reads, upserts, marks and counts what any other wrote, over one table (DESIGN 4)."""
+"""Every SQL adapter reads, upserts, marks and counts what any other wrote, over one table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""DESIGN 6: what every backplane does while its server is there; the hubs of a test share nothing but the server."""
+"""What every backplane does while its server is there; the hubs of a test share nothing but the server."""
 
 from __future__ import annotations
 

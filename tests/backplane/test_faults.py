@@ -1,4 +1,4 @@
-"""DESIGN 6: a backplane's server that dies, falls silent or is not there yet; what streams are told afterwards."""
+"""A backplane's server that dies, falls silent or is not there yet; what streams are told afterwards."""
 
 from __future__ import annotations
 

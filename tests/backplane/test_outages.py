@@ -1,4 +1,4 @@
-"""DESIGN 6: what a hub that could not publish makes good, how much it keeps for that, and what the log says of it."""
+"""What a hub that could not publish makes good, how much it keeps for that, and what the log says of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""DESIGN 6: whole applications: workers that send and exit, and servers whose backplane is killed under load."""
+"""Whole applications: workers that send and exit, and servers whose backplane is killed under load."""
 
 from __future__ import annotations
 

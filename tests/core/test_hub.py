@@ -1,4 +1,4 @@
-"""DESIGN 6: what the hub does within one turn of the event loop, and who may ask it to."""
+"""What the hub does within one turn of the event loop, and who may ask it to."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""DESIGN 6: what a pumped stream writes is run in its own task's name, and stays that task's affair."""
+"""What a pumped stream writes is run in its own task's name, and stays that task's affair."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""DESIGN 6, heartbeats and lifetimes, on an event loop whose clock the test sets forward."""
+"""Heartbeats and lifetimes, on an event loop whose clock the test sets forward."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""DESIGN 3, "ids": how they are made, and what can be one."""
+"""How ids are made, and what can be one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""DESIGN 5: sending. Rows are checked, stored, then pushed; and no push ever fails a send."""
+"""Sending. Rows are checked, stored, then pushed; and no push ever fails a send."""
 
 from __future__ import annotations
 

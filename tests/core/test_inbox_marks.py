@@ -1,4 +1,4 @@
-"""DESIGN 5 and 7, read sync: what the verbs that change rows tell the recipient's streams; and ids or key=."""
+"""Read sync: what the verbs that change rows tell the recipient's streams; and ids or key=."""
 
 from __future__ import annotations
 

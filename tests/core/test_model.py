@@ -1,4 +1,4 @@
-"""DESIGN 1 and 3: the words as data."""
+"""The words as data."""
 
 from __future__ import annotations
 

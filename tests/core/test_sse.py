@@ -1,4 +1,4 @@
-"""DESIGN 7, "Frames": each read back by a parser of event streams that knows nothing of notistore."""
+"""Frames, each read back by a parser of event streams that knows nothing of notistore."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""DESIGN 3, "Optional": what a store offers is asked for through one function."""
+"""What a store offers beyond the core is asked for through one function."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""DESIGN 3, "data", "timestamps" and the bounds: what core refuses, and that nothing is written when it does."""
+"""Data, times and the bounds: what core refuses, and that nothing is written when it does."""
 
 from __future__ import annotations
 

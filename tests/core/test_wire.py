@@ -1,4 +1,4 @@
-"""DESIGN 7, "Item": the JSON of one notification."""
+"""An Item: the JSON of one notification."""
 
 from __future__ import annotations
 

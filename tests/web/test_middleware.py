@@ -1,4 +1,4 @@
-"""DESIGN 6: whatever is around a stream's `send`, its events arrive, and what happens there is that stream's affair."""
+"""Whatever is around a stream's `send`, its events arrive, and what happens there is that stream's affair."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SIGTERM with a thousand open streams does not hang any of the servers people run (DESIGN 6)."""
+"""SIGTERM with a thousand open streams does not hang any of the servers people run."""
 
 from __future__ import annotations
 
