@@ -14,12 +14,14 @@ from .ids import keyed_id
 from .inbox import Inbox, Message
 from .memory import MemoryStore
 from .model import Actor, Cursor, Notification, Recipient
+from .sse import Event
 from .store import NotificationStore, supports
 
 __all__ = [
     "Actor",
     "Cursor",
     "DuplicateNotification",
+    "Event",
     "Inbox",
     "InvalidArgument",
     "InvalidNotification",

@@ -299,6 +299,7 @@ class SseHub:
         """Give events to every open stream of `recipient`. Never blocks and never waits for a reader.
 
         Raises:
+            InvalidArgument: something is not an `Event`.
             RuntimeError: it has a backplane, and no event loop has been known to it yet.
         """
         self._send(_key(recipient), events)
@@ -384,6 +385,9 @@ class SseHub:
             await self._relay.join(key)
 
     def _send(self, key: str, events: tuple[Event, ...]) -> None:
+        for event in events:
+            if not isinstance(event, Event):
+                raise InvalidArgument("event", f'expected an Event, such as Event("maintenance"); got {event!r}')
         self._published += len(events)
         loop = self._loop
         if loop is None:

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from notistore import Recipient, SseHub
-from notistore.errors import TooManyStreams
+from notistore.errors import InvalidArgument, TooManyStreams
 from notistore.hub import Subscription
 from notistore.sse import Event
 
@@ -452,3 +452,15 @@ async def test_two_event_loops_at_once_cannot_share_a_hub(user: Recipient) -> No
         with pytest.raises(RuntimeError, match="make one hub for each loop"):
             await asyncio.to_thread(lambda: asyncio.run(elsewhere()))
         assert hub.stats().streams == 1
+
+
+@pytest.mark.parametrize("event", ["maintenance", {"name": "maintenance"}, None])
+async def test_what_is_no_event_is_refused_and_reaches_no_stream(event: object) -> None:
+    hub = SseHub()
+    async with hub.subscribe(Recipient("42")) as stream:
+        with pytest.raises(InvalidArgument, match="expected an Event"):
+            hub.broadcast(event)  # type: ignore[arg-type]
+        with pytest.raises(InvalidArgument, match="expected an Event"):
+            hub.publish(Recipient("42"), Event("fine"), event)  # type: ignore[arg-type]
+        hub.publish(Recipient("42"), Event("next"))
+        assert await anext(stream) == Event("next").encode()
