@@ -1,8 +1,10 @@
 """A notistore adapter: notifications in the database Prisma Client Python already talks to, async or sync."""
 
+from importlib.metadata import PackageNotFoundError, version
+
 try:
-    import httpx  # noqa: F401  # comes with the client, which itself is generated, wherever the application said
-except ImportError as error:
+    version("prisma")  # nothing to import: the client is generated, wherever the application said
+except PackageNotFoundError as error:
     raise ImportError('notistore_prisma needs Prisma Client Python: pip install "notistore[prisma]"') from error
 
 from .opening import open_store
