@@ -145,12 +145,13 @@ class Context:
     def unique(self, stem: str) -> str:
         """A text no one has used before."""
         self._named += 1
-        return f"{stem}-{self._token}-{self._named}"
+        return f"{stem}-{self._named}-{self._token}"
 
     def recipient(self) -> Recipient:
         """A recipient no one has used before, in the tenant this run is in."""
+        # The number is not last: a look-alike of the first, one digit longer, would be the tenth.
         return self.known(
-            Recipient(f"{self._recipient_id} {self._token}-{len(self.recipients) + 1}", tenant=self._tenant)
+            Recipient(f"{self._recipient_id} {len(self.recipients) + 1}-{self._token}", tenant=self._tenant)
         )
 
     def known(self, recipient: Recipient) -> Recipient:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -31,7 +31,7 @@ from .rows import differences
 __all__ = ["play"]
 
 _SHRINKING: Final = 10.0  # seconds in which a history that has parted is made shorter
-_PATIENCE: Final = 20.0  # seconds for one call
+_PATIENCE: Final = 30.0  # seconds for one call, as long as any other check has
 _STEPS: Final = 30
 
 
@@ -50,19 +50,28 @@ async def play(context: Context) -> None:
         suppress_health_check=list(HealthCheck),
         print_blob=False,
     )
-    try:
-        player = seed(context.seed)(_player(game))  # the same seed, the same verdict
-        await asyncio.to_thread(run_state_machine_as_test, player, settings=rules)
-    except _TimeIsUp:
-        if not game.played:
-            reason = f"not one random history could be played within {context.profile.seconds} s; allow more seconds"
-            raise NotRun(reason) from None
-    except Exception:
-        # Hypothesis calls a store that answers differently each time flaky; what parted, parted all the same.
-        if not game.parted:
-            raise
+    # The same seed, the same verdict.
+    await asyncio.to_thread(_play, game, seed(context.seed)(_player(game)), rules)
     if game.parted:
         raise Broken(min(game.parted)[1])
+    if isinstance(game.raised, TimeoutError):
+        raise Broken(context.explain(context.check.clauses, f"an answer within {_PATIENCE:.0f} s", "none"))
+    if game.raised is not None:
+        raise game.raised
+    if not game.played:
+        raise NotRun(f"not one random history could be played within {context.profile.seconds} s; allow more seconds")
+
+
+def _play(game: _Game, player: type[_History], rules: settings) -> None:
+    """Let Hypothesis play. What came of it is told by the game, whatever Hypothesis makes of it.
+
+    It calls a store that answers differently each time flaky, and so it does a history that time has cut short.
+    """
+    try:
+        run_state_machine_as_test(player, settings=rules)
+    except BaseException:
+        if not game.over and not game.parted and game.raised is None:
+            raise
 
 
 class _TimeIsUp(BaseException):
@@ -84,21 +93,27 @@ class _Game:
     context: Context
     loop: asyncio.AbstractEventLoop
     until: float
-    parted: list[tuple[int, str]]
+    parted: list[tuple[int, str]] = field(default_factory=list)
+    raised: Exception | None = None
     played: int = 0
-
-    def __init__(self, context: Context, loop: asyncio.AbstractEventLoop, until: float) -> None:
-        self.context, self.loop, self.until, self.parted, self.played = context, loop, until, [], 0
+    over: bool = False
 
     def same(self, model: MemoryStore, name: str, *args: Any, **kwargs: Any) -> None:
         """Make one call on both; they answer alike, or the history ends here."""
         if time.monotonic() > self.until:
+            self.over = True
             raise _TimeIsUp
         asyncio.run_coroutine_threadsafe(self._same(model, name, args, kwargs), self.loop).result()
 
     async def _same(self, model: MemoryStore, name: str, args: Any, kwargs: Any) -> None:
-        async with asyncio.timeout(_PATIENCE):
-            got = await _answer(self.context.store, name, args, kwargs)
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                got = await _answer(self.context.store, name, args, kwargs)
+        except Exception as error:
+            if self.raised is None:
+                self._shrink()
+            self.raised = error
+            raise
         if got is Unsupported:  # a gap that other checks report
             return
         expected = await _answer(model, name, args, kwargs)
@@ -109,9 +124,13 @@ class _Game:
             message = self.context.explain(clauses, told, parted, f"the model's {name}")
             message += f"\nas a test (seed {self.context.seed}):\n{program(log.calls, expected)}"
             if not self.parted:
-                self.until = min(self.until, time.monotonic() + _SHRINKING)
+                self._shrink()
             self.parted.append((len(log.calls), message))
             raise Broken(message)
+
+    def _shrink(self) -> None:
+        """From here on no more than a shorter history is looked for."""
+        self.until = min(self.until, time.monotonic() + _SHRINKING)
 
 
 async def _answer(store: object, name: str, args: Any, kwargs: Any) -> object:
@@ -273,7 +292,7 @@ class _History(RuleBasedStateMachine):
         return supports(self.game.context.subject.store, part)
 
     def teardown(self) -> None:
-        if not self.game.parted:
+        if not self.game.parted and self.game.raised is None and not self.game.over:
             for recipient in self.recipients:
                 self._same("page", recipient, limit=100)
             self.game.played += 1
