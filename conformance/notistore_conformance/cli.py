@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from .badge import badge_for
+from .kinds import checks_of, stage_of
 from .registry import CONTRACT
-from .report import Kind, dump_json
-from .run import check_blocking
+from .report import Kind, Outcome, Report, Result, check_writable, dump_json
+from .run import selected
 from .target import load, load_factory
 
 __all__ = ["run_conform"]
@@ -51,23 +52,34 @@ def run_conform(
         seconds: how long the random histories may go on; by default 15, and 120 in the full profile.
 
     Returns:
-        The exit code: 0 when nothing that was run failed, 1 when it does not conform, 2 for a wrong argument.
+        The exit code: 0 when nothing that was run failed, 1 when it does not conform, 2 for a wrong argument or a
+        target that could not be opened or closed.
     """
+    options = {"profile": profile, "contract": contract or CONTRACT, "seed": seed, "seconds": seconds}
     try:
-        make = _factory(target, kind, identities, send, path)
-        report = check_blocking(
-            kind,
-            make,
-            name=target,
-            only=only,
-            profile=profile,
-            contract=contract or CONTRACT,
-            seed=seed,
-            seconds=seconds,
-        )
+        for option, file in (("--json", json_path), ("--markdown", markdown_path), ("--badge", badge_path)):
+            if file is not None:
+                check_writable(option, file)
+        chosen = selected(only, kind)
+        stage = stage_of(kind, _factory(target, kind, identities, send, path), **options)
     except ValueError as error:
         sys.stderr.write(f"{error}\n")
         return 2
+    report = None
+    left = True
+    try:
+        with stage:
+            if stage.failure is not None:
+                sys.stderr.write(f"{stage.why(target)}\n")
+                return 2
+            results = [_shown(stage.run(check)) for check in chosen]
+            sys.stderr.write("\n")
+            report = Report(stage.about(target), results, len(checks_of(kind)))
+    except Exception as error:
+        if report is None:
+            raise
+        sys.stderr.write(f"after the checks {target} could not be left: {type(error).__name__}: {error}\n")
+        left = False
     sys.stdout.write(f"{report}\n")
     if json_path is not None:
         Path(json_path).write_text(dump_json([report]), encoding="utf-8")
@@ -75,7 +87,16 @@ def run_conform(
         Path(markdown_path).write_text(report.to_markdown(), encoding="utf-8")
     if badge_path is not None:
         Path(badge_path).write_text(badge_for([report], Path(badge_path)), encoding="utf-8")
-    return 1 if report.broken else 0
+    if report.broken:
+        return 1
+    return 0 if left else 2
+
+
+def _shown(result: Result) -> Result:
+    """One character for each check as it ends, so that a slow one can be seen to move."""
+    sys.stderr.write({Outcome.PASSED: ".", Outcome.FAILED: "F", Outcome.MISSING: "F"}.get(result.outcome, "-"))
+    sys.stderr.flush()
+    return result
 
 
 def _factory(target: str, kind: Kind, identities: Sequence[str], send: str | None, path: str) -> Callable[[], Any]:

@@ -259,6 +259,8 @@ class Context:
             answer: object = await call
         except error as raised:
             return raised
+        except Unsupported:
+            raise
         except Exception as raised:
             answer = raised
         raise Broken(self.explain([clause], f"{error.__name__} raised", self.log.show(answer)))

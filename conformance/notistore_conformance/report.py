@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -14,7 +15,7 @@ from typing import Any, Final, Literal, Self, TypeAlias
 from .badge import badge_for
 from .console import table
 
-__all__ = ["FORMAT", "About", "Kind", "Outcome", "Report", "Result", "dump_json", "write"]
+__all__ = ["FORMAT", "About", "Kind", "Outcome", "Report", "Result", "check_writable", "dump_json", "write"]
 
 Kind: TypeAlias = Literal["store", "backplane", "web"]
 """What can be checked; each kind has checks of its own."""
@@ -213,6 +214,17 @@ class Report:
 def dump_json(reports: Sequence[Report]) -> str:
     """Several reports as one JSON text: `{"format": 1, "reports": [...]}`."""
     return json.dumps({"format": FORMAT, "reports": [report.to_dict() for report in reports]}, indent=2) + "\n"
+
+
+def check_writable(option: str, path: str | Path) -> None:
+    """Raise ValueError before a run if what `option` names cannot be a file that is written after it."""
+    path = Path(path)
+    if path.is_dir():
+        raise ValueError(f"{option}: expected a file, got the folder {path}")
+    if not path.absolute().parent.is_dir():
+        raise ValueError(f"{option}: expected a file in a folder that exists, got {path}")
+    if not os.access(path if path.exists() else path.absolute().parent, os.W_OK):
+        raise ValueError(f"{option}: {path} may not be written")
 
 
 def write(reports: Sequence[Report], path: Path) -> None:

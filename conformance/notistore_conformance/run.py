@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from difflib import get_close_matches
 from typing import Any
 
 from .kinds import checks_of, stage_of
@@ -179,7 +180,12 @@ def selected(only: str | None, kind: Kind = "store") -> list[Check]:
     checks = checks_of(kind)
     chosen = [check for id, check in checks.items() if only is None or id.startswith(only)]
     if not chosen:
-        raise ValueError(f"expected the beginning of a check's id, got {only!r}; there are {', '.join(checks)}")
+        families = dict.fromkeys(id.partition("/")[0] for id in checks)
+        near = get_close_matches(only or "", [*checks, *families])
+        told = f"did you mean {' or '.join(near)}?" if near else f"ids begin with {', '.join(families)}."
+        raise ValueError(
+            f"expected the beginning of a check's id, got {only!r}; {told} A run without a selection lists every id."
+        )
     return chosen
 
 

@@ -15,6 +15,7 @@ from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from importlib import metadata
+from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
@@ -103,10 +104,18 @@ class Stage(ABC, Generic[S]):
         outcome, message = Outcome.NOT_RUN, f"{factory} could not be entered; the first check says why"
         if not self._told:
             self._told = True
-            where = "".join(traceback.format_tb(error.__traceback__)[-1:])
-            what = "".join(traceback.format_exception_only(error)).rstrip()
-            outcome, message = Outcome.FAILED, f"{factory} could not be entered, so no check can be run:\n{where}{what}"
+            outcome, message = Outcome.FAILED, self.why(factory)
         return Result(check.id, check.title, check.clauses, outcome, message, 0.0)
+
+    def why(self, factory: str) -> str:
+        """What to say of a factory that failed: where, unless the kit itself found the mistake, and the error."""
+        error = self.failure
+        assert error is not None
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        inside = Path(frame.filename).is_relative_to(Path(__file__).parent)
+        where = "" if inside else "".join(traceback.format_list([frame]))
+        what = "".join(traceback.format_exception_only(error)).rstrip()
+        return f"{factory} could not be entered, so no check can be run:\n{where}{what}"
 
     def about(self, name: str) -> About:
         """What a report says of this run; `name` is what the caller calls its subject."""

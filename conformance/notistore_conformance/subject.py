@@ -11,12 +11,16 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib import metadata
-from typing import Any
+from typing import Any, Final
 
+from notistore.errors import Unsupported
 from notistore.ids import new_id
 from notistore.model import Recipient
+from notistore.store import NotificationStore
 
 __all__ = ["Subject", "distribution_of", "entered", "opened"]
+
+_CORE: Final = [name for name, method in vars(NotificationStore).items() if inspect.iscoroutinefunction(method)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +51,7 @@ class Subject:
 
     @property
     def is_sync(self) -> bool:
-        return isinstance(self.store, _Threaded)
+        return isinstance(self.store._store if isinstance(self.store, _Gapped) else self.store, _Threaded)
 
     @property
     def distribution(self) -> str | None:
@@ -57,7 +61,10 @@ class Subject:
     @property
     def plain(self) -> Any:
         """The store as it was handed over."""
-        return self.store._store if isinstance(self.store, _Threaded) else self.store
+        store = self.store
+        while isinstance(store, _Threaded | _Gapped):
+            store = store._store
+        return store
 
     def bind(self, session: object) -> Any:
         """The store inside a transaction of the host, with an asynchronous face."""
@@ -71,7 +78,7 @@ async def opened(make_store: Callable[[], Any]) -> AsyncIterator[Subject]:
     async with AsyncExitStack() as stack:
         made = await stack.enter_async_context(entered(make_store()))
         subject = made if isinstance(made, Subject) else Subject(made)
-        if not hasattr(subject.store, "insert"):
+        if not any(_has(subject.store, name) for name in _CORE):
             raise TypeError(f"expected make_store to give a store or a Subject, got {subject.store!r}")
         if not _is_async(subject.store):
             threads = stack.enter_context(ThreadPoolExecutor(thread_name_prefix="notistore-conformance"))
@@ -80,6 +87,9 @@ async def opened(make_store: Callable[[], Any]) -> AsyncIterator[Subject]:
                 store=_Threaded(subject.store, threads),
                 peer=None if subject.peer is None else _Threaded(subject.peer, threads),
             )
+        if gaps := {name for name in _CORE if not _has(subject.plain, name)}:
+            peer = None if subject.peer is None else _Gapped(subject.peer, gaps)
+            subject = replace(subject, store=_Gapped(subject.store, gaps), peer=peer)
         yield subject
 
 
@@ -113,8 +123,12 @@ def _from_generator(generator: Iterator[Any]) -> Iterator[Any]:
     yield from generator
 
 
+def _has(store: Any, name: str) -> bool:
+    return callable(getattr(store, name, None))
+
+
 def _is_async(store: Any) -> bool:
-    if inspect.iscoroutinefunction(store.get):
+    if any(inspect.iscoroutinefunction(getattr(store, name, None)) for name in _CORE):
         return True
     try:  # a decorated coroutine function does not look like one; a call does nothing until it is awaited
         answer = store.get(Recipient("conformance"), new_id())
@@ -150,6 +164,23 @@ class _Threaded:
         async def call(*args: Any, **kwargs: Any) -> Any:
             inside = partial(contextvars.copy_context().run, method, *args, **kwargs)
             return await asyncio.get_running_loop().run_in_executor(self._threads, inside)
+
+        return call
+
+
+class _Gapped:
+    """A store without some methods of the core: these raise Unsupported, as those of a part it does not offer do."""
+
+    def __init__(self, store: Any, gaps: set[str]) -> None:
+        self._store = store
+        self._gaps = gaps
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in self._gaps:
+            return getattr(self._store, name)
+
+        async def call(*args: Any, **kwargs: Any) -> Any:
+            raise Unsupported(f"{name}, a core method that is missing")
 
         return call
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from importlib import import_module
 from importlib.metadata import entry_points
+from inspect import signature
 from operator import attrgetter
 from typing import Any
 
@@ -44,4 +45,12 @@ def _factory(target: str, wanted: str) -> Callable[[], Any]:
         raise ValueError(f"got {target!r}: {error}; {wanted}") from error
     if not callable(factory):
         raise ValueError(f"got {target!r}, which is not callable; {wanted}")
+    try:
+        signature(factory).bind()
+    except TypeError as error:
+        raise ValueError(
+            f"got {target!r}, which cannot be called without arguments ({error}); name a function that does so"
+        ) from error
+    except ValueError:  # it does not say what it takes
+        pass
     return partial(factory)

@@ -463,3 +463,86 @@ def test_conform_tells_a_store_that_does_not(tmp_path, capsys, monkeypatch):
 def test_conform_explains_a_wrong_target(capsys):
     assert run_conform("sqlite") == 2
     assert "expected package.module:make_store" in capsys.readouterr().err
+
+
+WRONG = """
+from notistore import MemoryStore
+
+def asks(path): return MemoryStore()
+def raises(): raise ConnectionError("no database")
+def gives_none(): return None
+
+class NoMarks(MemoryStore):
+    mark_unread = None
+
+class NoGet(MemoryStore):
+    get = None
+
+class SyncGap:
+    def insert(self, notification): raise AssertionError
+
+def ends_badly():
+    yield MemoryStore()
+    raise RuntimeError("left checked out")
+"""
+
+
+@pytest.fixture
+def wrong(tmp_path, monkeypatch):
+    (tmp_path / "wrong_one.py").write_text(WRONG)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "wrong_one", raising=False)
+
+
+@pytest.mark.parametrize(
+    ("factory", "told"),
+    [
+        ("asks", "cannot be called without arguments (missing a required argument: 'path')"),
+        ("raises", "could not be entered, so no check can be run:\n  File"),
+        ("raises", "ConnectionError: no database"),
+        ("gives_none", "TypeError: expected make_store to give a store or a Subject, got None"),
+    ],
+)
+def test_conform_tells_what_is_wrong_with_a_factory(wrong, capsys, factory, told):
+    assert run_conform(f"wrong_one:{factory}") == 2
+    printed = capsys.readouterr()
+    assert told in printed.err
+    assert "Traceback" not in printed.err
+    assert printed.out == ""
+
+
+@pytest.mark.parametrize(("factory", "method"), [("NoMarks", "mark_unread"), ("NoGet", "get"), ("SyncGap", "upsert")])
+def test_a_core_method_that_is_missing_is_named(wrong, capsys, factory, method):
+    assert run_conform(f"wrong_one:{factory}", seconds=1) == 1
+    printed = capsys.readouterr().out
+    assert "DOES NOT CONFORM" in printed
+    assert f"not offered: {method}, a core method that is missing" in printed
+    assert "AttributeError" not in printed
+
+
+def test_conform_reports_though_the_factory_cannot_be_left(wrong, capsys):
+    assert run_conform("wrong_one:ends_badly", only="get/") == 2
+    printed = capsys.readouterr()
+    assert "could not be left: RuntimeError: left checked out" in printed.err
+    assert "PARTIAL" in printed.out
+
+
+def test_conform_shows_that_it_moves(capsys):
+    assert run_conform("memory:", only="count/") == 0
+    assert capsys.readouterr().err == "....\n"
+
+
+@pytest.mark.parametrize(
+    ("only", "told"),
+    [("upserts/concurrent", "did you mean upsert/concurrent"), ("zzz", "ids begin with insert, upsert, get, page,")],
+)
+def test_conform_helps_with_a_selection_that_selects_nothing(capsys, only, told):
+    assert run_conform("memory:", only=only) == 2
+    assert told in capsys.readouterr().err
+
+
+def test_conform_tells_a_file_that_cannot_be_written_before_it_runs(tmp_path, capsys):
+    assert run_conform("memory:", badge_path=tmp_path / "none" / "badge.svg") == 2
+    assert capsys.readouterr().err.startswith("--badge: expected a file in a folder that exists, got ")
+    assert run_conform("memory:", json_path=tmp_path) == 2
+    assert capsys.readouterr().err.startswith("--json: expected a file, got the folder ")
