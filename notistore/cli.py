@@ -65,7 +65,11 @@ def _parser() -> argparse.ArgumentParser:
     conform.add_argument(
         "--identity", metavar="HEADER", action="append", default=[], help="with --web, twice: a recipient's header"
     )
-    conform.add_argument("--send", metavar="URL", help="with --web: where a POST sends its recipient a notification")
+    conform.add_argument(
+        "--send",
+        metavar="URL",
+        help="with --web: where a POST sends its recipient a notification, a URL or a path below TARGET",
+    )
     conform.add_argument("--path", default="/notifications", help="with --web (default: %(default)s)")
     conform.add_argument("--json", metavar="FILE", help="write the report as JSON")
     conform.add_argument("--markdown", metavar="FILE", help="write the report as Markdown")

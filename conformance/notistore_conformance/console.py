@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from .report import Report, Result
 
-__all__ = ["table"]
+__all__ = ["missing", "table"]
 
 _MARK: Final[Mapping[str, str]] = {
     "passed": "pass   ",
@@ -19,6 +19,7 @@ _MARK: Final[Mapping[str, str]] = {
     "missing": "MISSING",
     "not run": "not run",
 }
+_PLACES: Final = {"Subject": "What it needs of you", "BackplaneSubject": "A backplane of your own"}
 _NAMED: Final = 6  # checks, before "and more"
 _CAME_BACK: Final = re.compile(r"^expected.*:\n(.*)\ncame back:\n((?:    .*\n?)*)", re.MULTILINE)
 
@@ -54,6 +55,8 @@ def _left_out(report: Report) -> Iterator[str]:
         yield ""
     for reason, ids in told.items():
         yield f"{reason} [{_some(ids)}]"
+    if named := sorted(set(re.findall(r"\((\w*Subject)\.\w+", " ".join(told)))):
+        yield f"A factory that gives a {named[0]} has these checked too: docs/conformance.md, {_PLACES[named[0]]}"
 
 
 def _alike(report: Report) -> list[list[Result]]:
@@ -81,6 +84,11 @@ def _advice(report: Report) -> Iterator[str]:
     """What to do about a verdict that is not CONFORMS."""
     if report.failed and len(report.results) > 1:
         yield f"The first one alone: --only {report.failed[0].id}"
+    yield from missing(report)
+
+
+def missing(report: Report) -> Iterator[str]:
+    """What is to be done for CONFORMS where nothing failed; nothing where something did."""
     if not report.broken and len(report.results) < report.checks:
         yield "For CONFORMS, run every check: nothing selected by --only, -k or the like."
     elif not report.broken and not report.complete:

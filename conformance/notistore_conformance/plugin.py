@@ -36,7 +36,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=[],
         help='a recipient\'s request header, such as "x-user: 42"; to be given twice, for two recipients',
     )
-    group.addoption("--notistore-web-send", metavar="URL", help="where a POST sends its recipient a notification")
+    group.addoption(
+        "--notistore-web-send",
+        metavar="URL",
+        help="where a POST sends its recipient a notification: a URL, or a path below that of --notistore-web",
+    )
     group.addoption("--notistore-web-path", metavar="PATH", default="/notifications", help="where the inbox is mounted")
     group.addoption("--notistore-report", metavar="PATH", help="write what was found to PATH: as JSON, or .md or .svg")
     group.addoption(
@@ -51,6 +55,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[_REPORT] = _Collected()
     config.pluginmanager.register(config.stash[_REPORT])
+    for option in ("--notistore-report", "--notistore-badge"):
+        if path := config.getoption(option):
+            from .report import check_writable
+
+            try:
+                check_writable(option, path)
+            except ValueError as error:
+                raise pytest.UsageError(str(error)) from error
     if any(map(config.getoption, ("--notistore", "--notistore-backplane", "--notistore-web"))):
         if config.args_source is not pytest.Config.ArgsSource.ARGS:
             config.args = []  # no paths were given: only the kit's checks are meant
@@ -90,9 +102,13 @@ class _Collected:
         path, badge = config.getoption("--notistore-report"), config.getoption("--notistore-badge")
         reports = list(self.reports()) if self._found else []
         if reports:
+            from .console import missing
+
             terminalreporter.section("notistore conformance")
             for report in reports:
                 terminalreporter.line(f"{report.store}: {report.verdict}")
+                for line in missing(report):
+                    terminalreporter.line(line)
         if path:
             from .report import write
 

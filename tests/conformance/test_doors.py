@@ -395,6 +395,20 @@ def test_the_flag_needs_no_test_file_and_writes_a_report(pytester):
     assert [found["id"] for found in report["results"]] == list(registered())
 
 
+def test_the_flag_says_without_more_flags_what_conforms_would_take(pytester):
+    pytester.makepyfile(mine=BROKEN)
+    result = run_pytest(pytester, "-q", "--notistore=mine:make_store", "-k", "get/")
+    result.stdout.fnmatch_lines(["mine:make_store: PARTIAL*", "For CONFORMS, run every check: *"])
+    result = run_pytest(pytester, "-q", "--notistore=mine:make_store", "--notistore-seconds=0")
+    result.stdout.fnmatch_lines(["mine:make_store: PARTIAL*", "For CONFORMS: not one random history could be *"])
+
+
+def test_a_report_that_cannot_be_written_is_a_usage_error(pytester):
+    result = run_pytest(pytester, "--notistore=memory:", "--notistore-report=none/out.json")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*--notistore-report: expected a file in a folder that exists*"])
+
+
 def test_the_flag_shows_what_was_broken(pytester):
     pytester.makepyfile(mine=BROKEN)
     result = run_pytest(
@@ -546,3 +560,8 @@ def test_conform_tells_a_file_that_cannot_be_written_before_it_runs(tmp_path, ca
     assert capsys.readouterr().err.startswith("--badge: expected a file in a folder that exists, got ")
     assert run_conform("memory:", json_path=tmp_path) == 2
     assert capsys.readouterr().err.startswith("--json: expected a file, got the folder ")
+
+
+def test_conform_says_where_to_read_how_more_is_checked(capsys):
+    assert run_conform("memory:", only="calls/") == 0
+    assert "docs/conformance.md, What it needs of you" in capsys.readouterr().out

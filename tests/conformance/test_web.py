@@ -84,6 +84,35 @@ async def test_a_wrong_address_and_a_wrong_identity_are_told_at_once():
         await check_web(server.url, IDENTITIES)
 
 
+@pytest.mark.parametrize("door", ["command line", "pytest"])
+async def test_a_wrong_address_to_send_to_is_told_once_and_runs_nothing(pytester, capsys, door):
+    from notistore.cli import main
+
+    async with serving() as server:
+        server.app = with_send(standalone(fresh()), fresh())
+        told = f"expected a 2xx from POST {server.url}/test/sent, which is to send a notification"
+        if door == "command line":
+            command = ["conform", "--web", server.url, "--identity", "x-user: 42", "--identity", "x-user: 43"]
+            assert await asyncio.to_thread(main, [*command, "--send", "/test/sent"]) == 2
+            printed = capsys.readouterr()
+            assert (printed.out, printed.err.count(told)) == ("", 1)
+            assert f"got 404 Not Found; the path is taken below {server.url}" in printed.err
+        else:
+            options = [f"--notistore-web-identity=x-user: {id}" for id in ("42", "43")]
+            options += [f"--notistore-web={server.url}", "--notistore-web-send=/test/sent"]
+            run = partial(pytester.runpytest_subprocess, "-p", "no:cacheprovider", *options, timeout=180)
+            result = await asyncio.to_thread(run)
+            result.assert_outcomes(failed=1, skipped=len(WEB_CHECKS) - 1)
+            result.stdout.fnmatch_lines([f"*{told}*"])
+
+
+async def test_no_server_where_it_is_to_send_is_told_at_once():
+    async with serving() as server:
+        server.app = standalone(fresh())
+        with pytest.raises(ConnectionError, match="no server answers where the kit is to send"):
+            await check_web(server.url, IDENTITIES, send="http://127.0.0.1:1/send")
+
+
 async def test_a_function_may_send():
     inbox = fresh()
 

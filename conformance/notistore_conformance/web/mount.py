@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from ..subject import entered
 
-__all__ = ["Identity", "Mount", "mount_of", "mounted"]
+__all__ = ["SENDING", "Identity", "Mount", "mount_of", "mounted"]
 
 Identity: TypeAlias = Mapping[str, str]
 """The request headers that say who asks."""
+
+SENDING: Final = "--send, --notistore-web-send or Mount.send"
+"""What tells the kit how to send, at each door."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +25,8 @@ class Mount:
     Attributes:
         url: what the mount's path begins at, such as "https://staging.example/api".
         identities: the request headers of two different recipients, whom no one else uses meanwhile.
-        send: how to send one of them a notification. A URL, or a path below `url`, to which the kit POSTs
+        send: how to send one of them a notification. A URL, or a path below `url` (of "https://staging.example/api"
+            "/test/send" is "https://staging.example/api/test/send"), to which the kit POSTs
             {"type": ..., "data": {...}, "key": ... or null} as JSON with the recipient's headers, and which answers
             with a 2xx once it is sent; or a function of the same (headers, type, data, key), asynchronous or not.
             Without it the kit uses what is in the first one's inbox, and leaves out what needs more.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import traceback
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
@@ -14,7 +15,7 @@ from ..context import Broken, NotOffered, NotRun
 from ..registry import Check
 from ..report import Outcome
 from ..stage import Stage
-from .mount import Mount, mounted
+from .mount import SENDING, Mount, mounted
 from .visit import Visit
 
 __all__ = ["WebStage"]
@@ -97,3 +98,25 @@ async def _look(mount: Mount, http: httpx.AsyncClient) -> None:
             )
         if answer.status_code == 401:
             raise ValueError(f"expected the headers of a recipient, got 401 with {', '.join(identity)}")
+    if isinstance(mount.send, str):
+        await _try_sending(mount, mount.send, http)
+
+
+async def _try_sending(mount: Mount, send: str, http: httpx.AsyncClient) -> None:
+    """Send the first recipient one notification, and delete it; raise where that is not answered with a 2xx."""
+    type, headers = f"conformance.{secrets.token_hex(4)}", dict(mount.identities[0])
+    try:
+        answer = await http.post(send, headers=headers, json={"type": type, "data": {}, "key": None})
+    except httpx.TransportError as error:
+        raise ConnectionError(f"no server answers where the kit is to send, at {send}: {error}") from error
+    if not answer.is_success:
+        below = "" if "://" in send else f"; the path is taken below {mount.url}"
+        raise ValueError(
+            f"expected a 2xx from POST {answer.request.url}, which is to send a notification ({SENDING}), "
+            f"got {answer.status_code} {answer.text[:200]}{below}"
+        )
+    with suppress(httpx.HTTPError, ValueError, LookupError, TypeError):  # an inbox that fails here fails its checks
+        found = await http.get(mount.path, headers=headers, params={"type": type})
+        for item in found.json()["items"]:
+            if item["type"] == type:
+                await http.delete(f"{mount.path}/{item['id']}", headers=headers)

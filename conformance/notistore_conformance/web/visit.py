@@ -15,7 +15,7 @@ except ImportError as error:
 
 from ..context import Broken, NotOffered, NotRun
 from ..registry import Check
-from .mount import Identity, Mount
+from .mount import SENDING, Identity, Mount
 from .promises import WIRE
 from .stream import Frame, Stream
 
@@ -129,7 +129,7 @@ class Visit:
     async def _send(self, who: Identity, type: str, data: dict[str, Any], key: str | None) -> None:
         send = self._mount.send
         if send is None:
-            raise NotRun("the kit was not told how to send a notification (Mount.send)")
+            raise NotRun(f"the kit was not told how to send a notification ({SENDING})")
         if isinstance(send, str):
             answer = await self.http.post(send, headers=dict(who), json={"type": type, "data": data, "key": key})
             self._note(answer)

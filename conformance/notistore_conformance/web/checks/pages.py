@@ -135,7 +135,7 @@ async def item_version(v: Visit) -> None:
     await v.sent(key=v.type, data={"step": 1})
     [before] = await v.own()
     if before["key"] != v.type:
-        raise NotOffered("keys (Mount.send did not keep the key it was given)")
+        raise NotOffered("keys (what sends for the kit did not keep the key it was given)")
     await v.sent(key=v.type, data={"step": 2})
     [after] = await v.own()
     v.equal("item.version", (after["id"], after["data"]), (before["id"], {"step": 2}))
