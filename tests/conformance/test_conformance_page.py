@@ -23,7 +23,7 @@ def test_its_commands_print_what_it_says(tmp_path):
         if kind == "python" and (named := re.match(r"# (\w+\.py)\n", text)):
             files[named[1]] = text
             (tmp_path / named[1]).write_text(text)
-    assert files.keys() == {"yourpackage.py", "test_yours.py", "check_yours.py"}
+    assert files.keys() == {"yourpackage.py", "test_yours.py", "check_yours.py", "app.py"}
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
     steps = [

@@ -2,12 +2,15 @@
 
 import asyncio
 import re
+import shlex
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from notistore import Inbox, MemoryStore, Recipient, SseHub
+from notistore.cli import main
 from notistore_conformance import Mount, Outcome, WebSuite, check_web
 from notistore_conformance.web import WEB_CHECKS, WebStage
 from notistore_conformance.web.promises import UNSEEN, WIRE
@@ -86,8 +89,6 @@ async def test_a_wrong_address_and_a_wrong_identity_are_told_at_once():
 
 @pytest.mark.parametrize("door", ["command line", "pytest"])
 async def test_a_wrong_address_to_send_to_is_told_once_and_runs_nothing(pytester, capsys, door):
-    from notistore.cli import main
-
     async with serving() as server:
         server.app = with_send(standalone(fresh()), fresh())
         told = f"expected a 2xx from POST {server.url}/test/sent, which is to send a notification"
@@ -256,8 +257,6 @@ def test_a_wrong_use_of_the_flag_is_explained(pytester, options, told):
 
 
 async def test_the_command_line_checks_a_server(capsys):
-    from notistore.cli import main
-
     inbox = fresh()
     async with serving() as server:
         server.app = with_send(standalone(inbox), inbox)
@@ -278,21 +277,14 @@ class TestSuite(WebSuite):
             yield Mount(server.url, IDENTITIES, SEND, backend="uvicorn")
 
 
-async def test_the_route_of_the_page_is_all_a_server_needs():
-    from typing import Annotated, Any
-
-    from fastapi import Depends, FastAPI
-
-    from notistore.web.fastapi import inbox_router
-    from tests.web.mounts import user_of
-
+async def test_the_server_of_the_page_conforms_at_the_address_it_says(capsys):
     page = (Path(__file__).parents[2] / "docs" / "conformance.md").read_text(encoding="utf-8")
-    [route] = re.findall(r"```python\n(@app\.post.*?)```", page, re.DOTALL)
-    inbox, app = fresh(), FastAPI(redirect_slashes=False)
-    app.include_router(inbox_router(inbox, user_of), prefix="/api")
-    names = {"Annotated": Annotated, "Any": Any, "Depends": Depends, "Recipient": Recipient}
-    exec(route, names | {"app": app, "inbox": inbox, "current_recipient": user_of})
+    [source] = re.findall(r"```python\n# app.py\n(.*?)```", page, re.DOTALL)
+    app: dict[str, Any] = {}
+    exec(source, app)
+    [options] = re.findall(r"^notistore conform --web http://127.0.0.1:8000/api (.*)$", page, re.MULTILINE)
     async with serving() as server:
-        server.app = app
-        report = await check_web(f"{server.url}/api", IDENTITIES, send="/test/send")
-    assert report.conforms, str(report)
+        server.app = app["app"]
+        command = ["conform", "--web", f"{server.url}/api", *shlex.split(options)]
+        assert await asyncio.to_thread(main, command) == 0
+    assert f"CONFORMS ({len(WEB_CHECKS)} passed)" in capsys.readouterr().out
