@@ -6,7 +6,7 @@ On SQLite, Prisma 5.17 has no JSON and keeps no time zone: data is text there, t
 from __future__ import annotations
 
 import json
-from datetime import datetime
+from datetime import UTC, datetime
 from operator import attrgetter
 from typing import Any, Final
 
@@ -56,4 +56,12 @@ def moment(time: datetime | None, *, sqlite: bool) -> datetime | int | None:
 
 def stored(record: Any, recipient: Recipient) -> Notification:
     """The notification in one record of the model, in this recipient's inbox."""
-    return from_values(_values(record), recipient)
+    *values, read_at, created_at, updated_at = _values(record)
+    if not isinstance(created_at, int):
+        read_at, created_at, updated_at = read_at and _utc(read_at), _utc(created_at), _utc(updated_at)
+    return from_values((*values, read_at, created_at, updated_at), recipient)
+
+
+def _utc(time: datetime) -> datetime:
+    """The engine's times are in UTC, but in a zone of pydantic's, which is slow to compare and to convert."""
+    return datetime.combine(time, time.time(), UTC)

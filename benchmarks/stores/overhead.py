@@ -1,8 +1,9 @@
 """Each store's calls against hand-written code for the same statements, in CPU time of the client's process.
 
-Blocks of a few calls alternate, store and peer, each going first in turn, so that whatever else the machine does meets
-both alike. A round's figure is the ratio of two neighbouring blocks; what is reported is the median of all rounds, and
-between which two values half of them lay. CPU time is all of the process's threads: aiosqlite's, and SQLite itself.
+Blocks of ten to a hundred calls alternate, store and peer, each going first in turn, so that whatever else the machine
+does meets both alike. A round's figure is the ratio of two neighbouring blocks; what is reported is the median of all
+rounds, and between which two values half of them lay. CPU time is all of the process's threads: aiosqlite's, and SQLite
+itself.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ from .peers import Case
 from .rows import Row, example, row_of
 from .servers import Servers
 
-CALLS = 10
+FEWEST, MOST = 10, 100  # calls in a block
+BLOCK = 0.005  # seconds that a block of the shortest call should take, so that the clock and its like do not count
 OPERATIONS = ("insert", "upsert", "unread_count", "page", "mark_read")
 
 
@@ -88,25 +90,29 @@ def measure(case: Case, url: str, rounds: int) -> dict[str, Figure]:
         fill(sides[0], store, reader)
         check(*sides, reader)
         blocks: dict[str, list[tuple[float, float]]] = {name: [] for name in OPERATIONS}
+        calls = FEWEST
         gc.collect()
         gc.freeze()  # what is there by now is no part of a call
         for number in range(-2, rounds):  # the first two are to warm up
             taken: dict[str, list[float]] = {name: [0.0, 0.0] for name in OPERATIONS}
-            new = [[(_given(side, example(side.writes, n)),) for n in range(CALLS)] for side in sides]
+            new = [[(_given(side, example(side.writes, n)),) for n in range(calls)] for side in sides]
             at = utc_now()
             for name in OPERATIONS:
                 for which in (0, 1) if number % 2 else (1, 0):
                     side = sides[which]
                     arguments: list[tuple[Any, ...]] = {
                         "insert": new[which],
-                        "upsert": [(_given(side, side.upserts),)] * CALLS,
+                        "upsert": [(_given(side, side.upserts),)] * calls,
                         "mark_read": [(side.writes, row.id, at) for (row,) in new[which]],
-                    }.get(name, [(reader,)] * CALLS)
+                    }.get(name, [(reader,)] * calls)
                     taken[name][which], results = side.run(getattr(side.calls, name), arguments)
-                    assert name != "mark_read" or results == [1] * CALLS, results
+                    assert name != "mark_read" or results == [1] * calls, results
             if number >= 0:
                 for name, (ours, theirs) in taken.items():
-                    blocks[name].append((ours, theirs))
+                    blocks[name].append((ours / calls, theirs / calls))
+            else:
+                shortest = max(min(sum(both) for both in taken.values()) / 2 / calls, 1e-6)
+                calls = round(max(FEWEST, min(MOST, BLOCK / shortest)))
         gc.unfreeze()
     return {name: _figure(pairs) for name, pairs in blocks.items()}
 
@@ -161,7 +167,7 @@ def _given(side: Side, notification: Any) -> Any:
 def _figure(blocks: Sequence[tuple[float, float]]) -> Figure:
     ratios = [ours / theirs for ours, theirs in blocks]
     low, _, high = quantiles(ratios, n=4) if len(ratios) > 1 else ratios * 3
-    ours, theirs = (median(block) / CALLS * 1e6 for block in zip(*blocks, strict=True))
+    ours, theirs = (median(block) * 1e6 for block in zip(*blocks, strict=True))
     return Figure(ours, theirs, median(ratios), low, high)
 
 
