@@ -84,9 +84,9 @@ async def open_stream(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWr
     return reader, writer
 
 
-async def shutdown(name: str) -> tuple[float, int]:
+async def shutdown(name: str, *options: str) -> tuple[float, int]:
     """Seconds from SIGTERM to the end of the server, and how many of its streams ended whole."""
-    async with running(SERVERS[name]) as (process, port):
+    async with running([*SERVERS[name], *options]) as (process, port):
         async with asyncio.timeout(30):
             streams = [pair for _ in range(10) for pair in await asyncio.gather(*map(open_stream, [port] * 100))]
         told = monotonic()
