@@ -1,4 +1,4 @@
-"""A notistore adapter: notifications in the database a Django project already has. Also the Django app itself."""
+"""The Django adapter: stores over Django's ORM, and the Django app with the model."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -7,7 +7,7 @@ try:
 except ImportError as error:
     raise ImportError('notistore_django needs Django: pip install "notistore[django]"') from error
 
-from .opening import open_store
+from .open_url import open_store
 
 if TYPE_CHECKING:
     from .store import DjangoStore, SyncDjangoStore
@@ -16,7 +16,7 @@ __all__ = ["DjangoStore", "SyncDjangoStore", "open_store"]
 
 
 def __getattr__(name: str) -> Any:
-    # Django imports this package, being an app, before any model may be; the stores need theirs.
+    # Imported on first access: Django imports this app package before models may be imported.
     if name in ("DjangoStore", "SyncDjangoStore"):
         from . import store
 

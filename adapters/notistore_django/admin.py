@@ -1,4 +1,4 @@
-"""The admin: look, filter, search, mark read and unread, delete. Rows are written by stores only."""
+"""The admin: list, filter, search, mark read and unread, delete. It does not add or change notifications."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SAMPLED: Final = 1_000
 
 
 class CappedPaginator(Paginator):  # type: ignore[type-arg]  # generic in the stubs only
-    """Counts, and so offers, no more than the first 10,000 rows: counting millions would take longer than reading."""
+    """Counts and pages only the first 10,000 rows, since counting millions would be slow."""
 
     @cached_property
     def count(self) -> int:
@@ -47,7 +47,8 @@ class ReadFilter(admin.SimpleListFilter):
 
 
 class _RecentValuesFilter(admin.SimpleListFilter):
-    """Offers the values of the latest 1,000 rows: a table's distinct values cost reading all of it."""
+    """Filters by the values of the latest 1,000 rows, since a query for all distinct values would read the whole
+    table."""
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Iterable[tuple[str, str]]:
         recent = model_admin.get_queryset(request).order_by("-updated_at", "-id")
@@ -72,7 +73,7 @@ class TenantFilter(_RecentValuesFilter):
 
 @admin.register(Notification)
 class NotificationAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    """What is done here reaches open streams when they next reconnect or refetch, not at once."""
+    """Changes made here are not published; pages show them after their next refetch."""
 
     list_display = (
         "type",
@@ -103,12 +104,12 @@ class NotificationAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     @admin.action(description="Mark selected notifications read", permissions=["change"])
     def mark_read(self, request: HttpRequest, queryset: QuerySet[Notification]) -> None:
-        self._told(request, queryset.filter(read_at=None).update(read_at=utc_now()))
+        self._report_changed(request, queryset.filter(read_at=None).update(read_at=utc_now()))
 
     @admin.action(description="Mark selected notifications unread", permissions=["change"])
     def mark_unread(self, request: HttpRequest, queryset: QuerySet[Notification]) -> None:
-        self._told(request, queryset.exclude(read_at=None).update(read_at=None))
+        self._report_changed(request, queryset.exclude(read_at=None).update(read_at=None))
 
-    def _told(self, request: HttpRequest, changed: int) -> None:
+    def _report_changed(self, request: HttpRequest, changed: int) -> None:
         text = ngettext("%d notification was changed.", "%d notifications were changed.", changed) % changed
         self.message_user(request, text, messages.SUCCESS)

@@ -1,4 +1,4 @@
-"""The columns that Django has no field for, as every notistore adapter stores them (docs/schema.md)."""
+"""Fields for the column types of docs/schema.md that Django has no field for."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ _TIME_TYPES: Final = {
 
 
 class NameField(models.CharField):  # type: ignore[type-arg]  # generic in the stubs only
-    """Text compared code point by code point, whatever the database's own collation makes of case, accents or spaces.
+    """Text with a binary collation, so that case, accents and trailing spaces count.
 
     Django's `db_collation` is one name for all databases; here each has its own.
     """
 
     def db_type(self, connection: BaseDatabaseWrapper) -> str | None:
         if connection.vendor == "postgresql":
-            # The type's long name: for "varchar" Django adds a second index to a primary key, for LIKE, which "C"
-            # makes superfluous.
+            # Not "varchar", for which Django adds a second index to a primary key, for LIKE, which the collation "C"
+            # does not need.
             return f"character varying({self.max_length})"
         return super().db_type(connection)
 
@@ -70,7 +70,7 @@ class UtcTimeField(models.Field):  # type: ignore[type-arg]
         return to_millis(value)
 
     def select_format(self, compiler: Any, sql: str, params: Any) -> tuple[str, Any]:
-        """With USE_TZ off, Django has PostgreSQL give local times without their zone, which is not to be undone."""
+        """With USE_TZ off, Django selects local times without a time zone from PostgreSQL, which would be ambiguous."""
         return (in_utc(sql) if compiler.connection.vendor == "postgresql" else sql), params
 
     def from_db_value(self, value: Any, expression: object, connection: BaseDatabaseWrapper) -> datetime | None:

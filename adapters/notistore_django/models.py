@@ -7,11 +7,13 @@ from typing import Any
 from django.core.checks import CheckMessage
 from django.db import models
 
+from notistore.sql.table import INDEXES, TABLE_NAME
+
 from .fields import NameField, UtcTimeField
 
 
 class Notification(models.Model):
-    """One row of an inbox, for the admin and for queries of your own; a tenant of "" is none.
+    """One row of an inbox, for the admin and for your own queries; a tenant of "" means none.
 
     Write through a store or an `Inbox`: they keep the contract's promises, and tell the recipient's open streams.
     """
@@ -32,18 +34,11 @@ class Notification(models.Model):
     updated_at = UtcTimeField()
 
     class Meta:
-        db_table = "notistore_notifications"
+        db_table = TABLE_NAME
         indexes = (
-            models.Index(
-                fields=["tenant", "recipient_type", "recipient_id", "created_at", "id"],
-                name="notistore_notifications_inbox",
-            ),
-            models.Index(
-                fields=["tenant", "recipient_type", "recipient_id", "read_at", "created_at", "id"],
-                condition=models.Q(read_at=None),
-                name="notistore_notifications_unread",
-            ),
-            models.Index(fields=["updated_at", "id"], name="notistore_notifications_age"),
+            models.Index(fields=[*INDEXES["inbox"]], name=f"{TABLE_NAME}_inbox"),
+            models.Index(fields=[*INDEXES["unread"]], condition=models.Q(read_at=None), name=f"{TABLE_NAME}_unread"),
+            models.Index(fields=[*INDEXES["age"]], name=f"{TABLE_NAME}_age"),
         )
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""A notistore adapter: notifications in the database Peewee already talks to, sync or async."""
+"""The Peewee adapter: stores over a Peewee database, sync or async."""
 
 try:
     import peewee  # noqa: F401
@@ -6,7 +6,7 @@ except ImportError as error:
     raise ImportError('notistore_peewee needs Peewee: pip install "notistore[peewee]"') from error
 
 from .model import notification_model
-from .opening import open_store
+from .open_url import open_store
 from .store import PeeweeStore, SyncPeeweeStore
 
 __all__ = ["PeeweeStore", "SyncPeeweeStore", "notification_model", "open_store"]

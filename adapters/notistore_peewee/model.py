@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from typing import Any, Final, Literal
+from typing import Any
 
 from peewee import (
     SQL,
@@ -19,71 +19,62 @@ from peewee import (
     SqliteDatabase,
 )
 
-from notistore.columns import COLUMNS, driver_time, encoded, utc, values
 from notistore.errors import InvalidArgument
-from notistore.model import Notification
+from notistore.sql import Dialect
+from notistore.sql.rows import encoded, time_encoder, utc
+from notistore.sql.table import INDEXES, column_type
 
-__all__ = ["is_mariadb", "kind", "notification_model", "to_row"]
-
-Kind = Literal["sqlite", "postgresql", "mysql"]
-
-_TIME: Final = {"sqlite": "BIGINT", "postgresql": "TIMESTAMP(3) WITH TIME ZONE", "mysql": "DATETIME(3)"}
-_JSON: Final = {"sqlite": "TEXT", "postgresql": "JSONB", "mysql": "JSON"}
+__all__ = ["dialect_of", "is_async", "notification_model"]
 
 
-def kind(database: Any) -> Kind:
-    """Which of the SQL dialects it speaks; an asynchronous database speaks its synchronous one's."""
+def dialect_of(database: Any) -> Dialect:
+    """The SQL dialect of a database. MariaDB is distinguished from MySQL once it has connected."""
     if isinstance(database, Proxy):
         database = database.obj
     if isinstance(database, SqliteDatabase):
-        return "sqlite"
+        return Dialect("sqlite")
     if isinstance(database, PostgresqlDatabase):
-        return "postgresql"
+        # psycopg would convert times to the session's zone; asyncpg, below the asynchronous database, does not.
+        return Dialect("postgresql", "%s", times_as_milliseconds=not is_async(database))
     if isinstance(database, MySQLDatabase):
-        return "mysql"
+        # MySQL never had a version 10.
+        mariadb = database.mariadb or (database.server_version or (0,)) >= (10,)
+        return Dialect("mariadb" if mariadb else "mysql", "%s")
     raise InvalidArgument(
         "database", f"expected a SqliteDatabase, PostgresqlDatabase or MySQLDatabase, initialized; got {database!r}"
     )
 
 
-def is_mariadb(database: Any) -> bool:
-    """Known once it has connected; MySQL never had a version 10."""
-    return bool(database.mariadb) or (database.server_version or (0,)) >= (10,)
+def is_async(database: Any) -> bool:
+    # Not by its class: importing that needs greenlet, which synchronous applications do without.
+    return hasattr(database, "aexecute_sql")
 
 
-class NameField(CharField):
-    """Text compared code point by code point, whatever the database's own collation makes of case, accents or spaces.
-
-    On PostgreSQL "C" also keeps the indexes valid when the operating system's collations change.
-    """
+class _SharedType(Field):
+    """A field of the type that the column has in every adapter's table."""
 
     def ddl_datatype(self, ctx: Any) -> SQL:
-        database = self.model._meta.database
-        exact = {"sqlite": "", "postgresql": ' COLLATE "C"', "mysql": " CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin"}
-        collation = exact[kind(database)]
-        if kind(database) == "mysql" and is_mariadb(database):
-            collation = " CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin"
-        return SQL(f"VARCHAR({self.max_length}){collation}")
+        return SQL(column_type(self.column_name, dialect_of(self.model._meta.database)))
 
 
-class UtcTimeField(Field):
+class NameField(_SharedType, CharField):
+    """Text compared code point by code point."""
+
+
+class UtcTimeField(_SharedType):
     """A UTC instant in whole milliseconds: timestamptz(3), datetime(3) in UTC, or milliseconds since 1970 in SQLite."""
 
-    def ddl_datatype(self, ctx: Any) -> SQL:
-        return SQL(_TIME[kind(self.model._meta.database)])
-
     def db_value(self, value: datetime | None) -> datetime | int | None:
-        return None if value is None else driver_time(value.astimezone(UTC), kind(self.model._meta.database))
+        if value is None:
+            return None
+        return time_encoder(dialect_of(self.model._meta.database).name)(value.astimezone(UTC))
 
     def python_value(self, value: datetime | int | None) -> datetime | None:
         return None if value is None else utc(value)
 
 
-class DataField(Field):
+class DataField(_SharedType):
     """A JSON object: jsonb, json, or compact text in SQLite. Drivers give it back parsed, or not."""
-
-    def ddl_datatype(self, ctx: Any) -> SQL:
-        return SQL(_JSON[kind(self.model._meta.database)])
 
     def db_value(self, value: Any) -> str:
         return encoded(value)
@@ -93,13 +84,13 @@ class DataField(Field):
 
 
 def notification_model(database: Any, table_name: str = "notistore_notifications") -> type[Model]:
-    """The table as a model of the application's own, for its migrations and queries.
+    """The table as a model, for the application's migrations and queries.
 
     Args:
-        database: what it is bound to, synchronous or not; a DatabaseProxy has to be initialized by now.
+        database: the database of the model, synchronous or not; a DatabaseProxy must be initialized.
         table_name: its indexes are named after it.
     """
-    dialect = kind(database)
+    partial = not dialect_of(database).is_mysql
 
     class Notification(database.Model):  # type: ignore[misc]
         id = NameField(36, primary_key=True)
@@ -119,16 +110,8 @@ def notification_model(database: Any, table_name: str = "notistore_notifications
 
     row: Any = Notification
     row._meta.set_table_name(table_name)
-    inbox = (row.tenant, row.recipient_type, row.recipient_id)
-    order = (row.created_at, row.id)
-    # MySQL has no partial indexes, so read_at is a column of this one; elsewhere it costs nothing, being NULL.
-    unread = None if dialect == "mysql" else SQL("read_at IS NULL")
-    row.add_index(ModelIndex(row, (*inbox, *order), name=f"{table_name}_inbox"))
-    row.add_index(ModelIndex(row, (*inbox, row.read_at, *order), name=f"{table_name}_unread", where=unread))
-    row.add_index(ModelIndex(row, (row.updated_at, row.id), name=f"{table_name}_age"))
+    for suffix, columns in INDEXES.items():
+        where = SQL("read_at IS NULL") if partial and suffix == "unread" else None
+        fields = [getattr(row, name) for name in columns]
+        row.add_index(ModelIndex(row, fields, name=f"{table_name}_{suffix}", where=where))
     return Notification
-
-
-def to_row(notification: Notification) -> dict[str, Any]:
-    """What Peewee's inserts take."""
-    return dict(zip(COLUMNS, values(notification), strict=True))

@@ -1,4 +1,4 @@
-"""A notistore backplane over PostgreSQL's LISTEN and NOTIFY: events between processes, with no server besides."""
+"""The backplane over PostgreSQL's LISTEN and NOTIFY: carries events between processes without another server."""
 
 try:
     import asyncpg  # type: ignore[import-untyped] # noqa: F401

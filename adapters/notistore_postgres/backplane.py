@@ -7,23 +7,25 @@ import re
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
+from hashlib import sha256
 from typing import Any, Final, TypeAlias
-from zlib import crc32
 
 import asyncpg  # type: ignore[import-untyped]
 
-from notistore.backplane import Missed, Receive, end, keep_connected
 from notistore.errors import InvalidArgument
+from notistore.hub.backplane import Missed, Receive, cancel, keep_connected
+from notistore.sql.table import TABLE_NAME, Table
 
 from .payloads import Joiner, Splitter
+from .trigger import creation, removal
 
 __all__ = ["Connect", "PostgresBackplane"]
 
 Connect: TypeAlias = Callable[[], Awaitable[Any]]
 """Makes a new asyncpg connection, outside any pool."""
 
-_PATIENCE: Final = 3.0  # seconds for one answer of the server
-_LOOK: Final = 1.0  # seconds between looks whether a quiet connection is alive
+_ANSWER_TIMEOUT: Final = 3.0  # seconds to wait for a reply of the server
+_CHECK_INTERVAL: Final = 1.0  # seconds between checks that a quiet connection is alive
 
 _NOTIFY: Final = """
     SELECT count(pg_notify(channel, payload))
@@ -34,16 +36,16 @@ _NOTIFY: Final = """
 
 
 class PostgresBackplane:
-    """A `notistore.backplane.Backplane` on a PostgreSQL database.
+    """A `notistore.hub.backplane.Backplane` on a PostgreSQL database.
 
     One connection listens, one notifies; both are the backplane's own, never part of a transaction of the
-    application. Recipients share a fixed number of channels by hash, and a process listens to those of its own.
+    application. Recipients are hashed to a fixed number of channels, and a process listens on those of its streams.
 
     Args:
-        connect: "postgresql://..." for asyncpg, or a function that makes a connection of it. It has to lead to the
-            server itself: behind a pooler that lends connections out by transaction, LISTEN hears nothing.
-        channels: over how many channels recipients are spread. The same in every process.
-        prefix: what the channels' names begin with: a lower-case identifier, the same in every process.
+        connect: "postgresql://..." for asyncpg, or a function that returns a new asyncpg connection. It must lead to
+            the server itself: LISTEN does not work through a pooler in transaction mode.
+        channels: the number of channels, the same in every process.
+        prefix: the prefix of the channels' names: a lower-case identifier, the same in every process.
     """
 
     def __init__(self, connect: str | Connect, *, channels: int = 64, prefix: str = "notistore") -> None:
@@ -94,7 +96,7 @@ class PostgresBackplane:
                 channels.append(self._channel(key))
                 payloads.append(payload)
         try:
-            async with asyncio.timeout(_PATIENCE):
+            async with asyncio.timeout(_ANSWER_TIMEOUT):
                 if self._publishing is None:
                     self._publishing = await self._connected()
                 await self._publishing.execute(_NOTIFY, channels, payloads)
@@ -106,13 +108,44 @@ class PostgresBackplane:
 
     async def close(self) -> None:
         if self._task is not None:
-            await end(self._task)
+            await cancel(self._task)
         publishing, self._publishing = self._publishing, None
         if publishing is not None:
             publishing.terminate()
 
+    async def create_trigger(self, *, table: str = TABLE_NAME, schema: str | None = None) -> None:
+        """Create a trigger by which the database notifies of every row that is inserted, changed or deleted, at each
+        commit. It may be called again, and must be when `prefix` or `channels` have changed.
+
+        Streams of the row's recipient then get their current count and refetch, whichever program wrote the row.
+        PostgreSQL 14 or newer. Creating it briefly locks the table against writes.
+
+        Args:
+            table: the table's name.
+            schema: the table's schema, in which the function is created too; None for the first such table on the
+                search path.
+
+        Raises:
+            asyncpg.PostgresError: there is no such table, or this role may not create triggers on it.
+        """
+        await self._execute(creation(Table(table, schema), self._prefix, self._channels))
+
+    async def drop_trigger(self, *, table: str = TABLE_NAME, schema: str | None = None) -> None:
+        """Drop the trigger of `create_trigger`, if it exists."""
+        await self._execute(removal(Table(table, schema), self._prefix))
+
+    async def _execute(self, statements: Sequence[str]) -> None:
+        connection = await self._connected()
+        try:
+            async with connection.transaction():
+                for statement in statements:
+                    await connection.execute(statement)
+        finally:
+            await connection.close()
+
     def _channel(self, key: str) -> str:
-        return f"{self._prefix}_{crc32(key.encode()) % self._channels}"
+        # The trigger computes the same in SQL.
+        return f"{self._prefix}_{int.from_bytes(sha256(key.encode()).digest()[:3], 'big') % self._channels}"
 
     def _take(self, key: str, message: bytes) -> None:
         if key in self._keys.get(self._channel(key), ()):
@@ -125,29 +158,29 @@ class PostgresBackplane:
         return await (asyncpg.connect(self._connect) if isinstance(self._connect, str) else self._connect())
 
     async def _session(self, up: Callable[[], None]) -> None:
-        """One listening connection, which no other task touches, from its beginning to its end."""
+        """The life of one listening connection, which no other task uses."""
         connection = None
-        heard: set[str] = set()
+        listening: set[str] = set()
         waiting: list[asyncio.Future[None]] = []
         try:
-            async with asyncio.timeout(_PATIENCE):
+            async with asyncio.timeout(_ANSWER_TIMEOUT):
                 connection = await self._connected()
             connection.add_termination_listener(lambda _: self._wake.set())
             self._waiting, again = waiting, bool(self._keys)
-            await self._agree(connection, heard)
+            await self._agree(connection, listening)
             up()
             self._tried.set()
             if again:
                 self._missed()
             while True:
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(_LOOK):
+                    async with asyncio.timeout(_CHECK_INTERVAL):
                         await self._wake.wait()
                 self._wake.clear()
                 if connection.is_closed():
                     raise ConnectionError("the connection to PostgreSQL was lost")
                 answered = list(waiting)
-                await self._agree(connection, heard)
+                await self._agree(connection, listening)
                 del waiting[: len(answered)]
                 for asked in answered:
                     asked.set_result(None)
@@ -157,24 +190,25 @@ class PostgresBackplane:
             if connection is not None:
                 connection.terminate()
             for asked in waiting:
-                asked.set_exception(ConnectionError("the connection to PostgreSQL was lost before it answered"))
-                asked.exception()  # known, even if no one is waiting any more
+                asked.set_exception(ConnectionError("the connection to PostgreSQL was lost before it replied"))
+                asked.exception()  # mark as retrieved, even if no caller waits any more
 
-    async def _agree(self, connection: Any, heard: set[str]) -> None:
-        """Bring the channels listened to in line with the keys there are; with none to change, see it alive."""
-        async with asyncio.timeout(_PATIENCE):
-            added, dropped = self._keys.keys() - heard, heard - self._keys.keys()
+    async def _agree(self, connection: Any, listening: set[str]) -> None:
+        """LISTEN and UNLISTEN to match the subscribed keys; with nothing to change, check that the connection is
+        alive."""
+        async with asyncio.timeout(_ANSWER_TIMEOUT):
+            added, dropped = self._keys.keys() - listening, listening - self._keys.keys()
             for channel in added:
                 await connection.add_listener(channel, self._notified)
-                heard.add(channel)
+                listening.add(channel)
             for channel in dropped:
                 await connection.remove_listener(channel, self._notified)
-                heard.discard(channel)
+                listening.discard(channel)
             if not added and not dropped:
                 await connection.execute("SELECT 1")
 
     async def _ask(self) -> None:
-        """Return once the session listens to what it should; if it does so only later, `missed` tells."""
+        """Return once the session listens on all channels; after a timeout `missed` is called when it does."""
         if self._waiting is None:
             raise ConnectionError("no connection to PostgreSQL at the moment")
         asked: asyncio.Future[None] = asyncio.get_running_loop().create_future()

@@ -11,14 +11,14 @@ from collections.abc import Iterator
 from itertools import count
 from typing import Final
 
-from notistore.backplane import Missed, Receive
+from notistore.hub.backplane import Missed, Receive
 
-_ROOM: Final = 7_900  # of the 7,999 bytes there are; the rest is for what stands before it
-_LONGEST: Final = 64 * 1024 * 1024  # characters kept of one message; past this it is dropped
+_ROOM: Final = 7_900  # of 7,999 bytes; the rest is for the header
+_LONGEST: Final = 64 * 1024 * 1024  # maximum characters of one message; longer ones are dropped
 
 
 class Splitter:
-    """Makes the payloads of messages. Each is unique: NOTIFY drops what repeats within a transaction."""
+    """Makes the payloads of messages. Each is unique, since NOTIFY drops duplicates within a transaction."""
 
     def __init__(self) -> None:
         self._sender = secrets.token_hex(6)
@@ -33,7 +33,7 @@ class Splitter:
 
 
 class Joiner:
-    """Puts one connection's payloads together again. Holds one message at a time."""
+    """Joins the payloads received on one connection to messages. Holds one message at a time."""
 
     def __init__(self, receive: Receive, missed: Missed) -> None:
         self._receive = receive
@@ -58,4 +58,4 @@ class Joiner:
                 key, message = b64decode("".join(parts), validate=True).split(b"\n", 1)
                 self._receive(key.decode(), message)
         except ValueError:
-            return  # someone else's, on a channel of the same name
+            return  # of another program, on a channel of the same name

@@ -1,9 +1,9 @@
-"""A notistore adapter: notifications in the database Prisma Client Python already talks to, async or sync."""
+"""The Prisma adapter: stores over Prisma Client Python, async or sync."""
 
 from importlib.metadata import PackageNotFoundError, version
 
 try:
-    version("prisma")  # nothing to import: the client is generated, wherever the application said
+    version("prisma")  # nothing to import: the client is generated in a package of the application's choice
 except PackageNotFoundError as error:
     raise ImportError('notistore_prisma needs Prisma Client Python: pip install "notistore[prisma]"') from error
 

@@ -1,6 +1,7 @@
-"""The contract's calls over one Prisma client, inside whatever transaction it is in: the one body there is.
+"""The contract's calls over a Prisma client, for the async and the sync store.
 
-It is asynchronous. Over a sync client nothing in it ever suspends, so that the sync store runs it as it is.
+The methods are asynchronous; over a sync client they never suspend, so the sync store can run them without an event
+loop.
 """
 
 from __future__ import annotations
@@ -13,15 +14,16 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, Final, ParamSpec
 
-from notistore.conflicts import pauses
 from notistore.errors import DuplicateNotification, InvalidArgument, StoreError
-from notistore.model import Cursor, Notification, Recipient
+from notistore.model import Cursor, Notification, Recipient, to_millis
+from notistore.sql.retry import backoff
+from notistore.sql.schema import check_columns
 
 from . import statements as sql
 from .client import Actions, Client
 from .errors import is_duplicate, is_transient, translated
 from .rows import moment, replaced, row, stored
-from .schema import COLUMNS_OF, Provider, check_columns, creation
+from .schema import COLUMNS_OF, Provider, creation
 
 __all__ = ["Calls"]
 
@@ -36,7 +38,7 @@ class Calls:
 
     Args:
         client: async or sync.
-        wait: given seconds, waits for them.
+        wait: sleeps for a number of seconds.
     """
 
     def __init__(self, client: Client, wait: Callable[[float], Awaitable[None]]) -> None:
@@ -159,24 +161,28 @@ class Calls:
         return await self._delete(_inbox(recipient))
 
     async def erase_tenant(self, tenant: str) -> int:
-        return await self._delete({"tenant": tenant})
+        # '' in the table means no tenant; it is not the name of one.
+        return await self._delete({"tenant": tenant}) if tenant else 0
 
     async def prune(self, *, older_than: datetime, only_read: bool = False, limit: int | None = None) -> int:
-        """As the contract says. Each batch is a statement of its own: after an error those before it stay done."""
-        before = self._moment(older_than) if self._sqlite else older_than.isoformat()
-        pruned = 0
+        """Delete old rows, as the contract describes. Each batch is one statement; after an error the batches before it
+        remain deleted."""
+        before, pruned = to_millis(older_than), 0
+        after: tuple[int, str] | tuple[()] = ()  # the last row deleted
         while (batch := _BATCH if limit is None else min(_BATCH, limit - pruned)) > 0:
-            query = sql.old(sqlite=self._sqlite, only_read=only_read, at_most=batch)
-            deleted: int = await self._write(self._client.execute_raw, query, before)
-            pruned += deleted
-            if deleted < batch:
+            query = sql.old(sqlite=self._sqlite, only_read=only_read, after=bool(after), at_most=batch)
+            deleted = await self._write(self._client.query_raw, query, before, *after)
+            pruned += len(deleted)
+            if len(deleted) < batch:
                 break
+            after = max((int(row["updated"]), row["id"]) for row in deleted)
         return pruned
 
     async def create_schema(self) -> None:
         """Create the table and indexes that are missing; StoreError when a table of that name has other columns."""
         columns = await self._read(self._client.query_raw, COLUMNS_OF[self._provider])
-        check_columns({column["name"] for column in columns})
+        if columns:
+            check_columns("notistore_notifications", {column["name"] for column in columns})
         for statement in creation(self._provider):
             await self._write(self._client.execute_raw, statement)
 
@@ -193,7 +199,8 @@ class Calls:
 
     @asynccontextmanager
     async def _undone_on_error(self) -> AsyncIterator[None]:
-        """An error would spoil the host's transaction on PostgreSQL, and leave half of many rows in it on SQLite."""
+        """A savepoint: an error would abort the application's transaction on PostgreSQL, and leave some of many rows
+        inserted on SQLite."""
         if not self._bound:
             yield
             return
@@ -213,7 +220,7 @@ class Calls:
         return await self._call(call, args, options, writes=True)
 
     async def _call(self, call: Callable[..., Any], args: Any, options: Any, *, writes: bool) -> Any:
-        for pause in () if self._bound else pauses():
+        for pause in () if self._bound else backoff():
             try:
                 return await self._try(call, args, options, writes=writes)
             except StoreError as error:

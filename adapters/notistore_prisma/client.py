@@ -1,4 +1,4 @@
-"""What the adapter uses of a generated client, async or sync: an async one's methods return awaitables."""
+"""Protocols for the part of a generated client that the adapter uses, async (methods return awaitables) or sync."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""What the client raises as the contract's errors, and which of it a store may answer by trying again.
+"""Translation of the client's exceptions into the contract's errors, and which of them are retried.
 
-The client's own exception classes are generated with it, in a package of the application's choice: they are told
-apart by Prisma's codes (https://www.prisma.io/docs/orm/reference/error-reference), which are the same everywhere.
+The client's exception classes are generated with it, in a package of the application's choice, so they are
+distinguished by Prisma's codes (https://www.prisma.io/docs/orm/reference/error-reference), which are the same
+everywhere.
 """
 
 from __future__ import annotations
@@ -24,16 +25,16 @@ _NOT_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
 @contextmanager
 def translated(*, writes: bool) -> Iterator[None]:
-    """Whatever the client raises within comes out as a StoreError."""
+    """Translates exceptions of the client in the block into StoreError."""
     try:
         yield
     except NotistoreError:
         raise
-    except Exception as error:  # the client's own, its HTTP library's, and internal ones of either when an engine dies
+    except Exception as error:  # exceptions of the client and its HTTP library, also internal ones when an engine dies
         shown = f"{type(error).__name__}: {error}".rstrip(": ")
         if writes and _is_lost(error):
             raise OutcomeUnknown(
-                f"the reply was lost ({shown}): what was asked happened wholly or not at all. Marks, deletes and keyed "
+                f"the reply was lost ({shown}): it is unknown whether the call took effect. Marks, deletes and keyed "
                 "sends may be repeated safely"
             ) from error
         raise StoreError(f"the database or Prisma's engine failed and nothing was changed: {shown}") from error
@@ -45,10 +46,10 @@ def is_duplicate(error: StoreError) -> bool:
 
 
 def is_transient(error: StoreError) -> bool:
-    """Whether another transaction was in the way, so that the same call may well succeed now."""
+    """Whether the error is a write conflict, a deadlock or a serialization failure, after which a retry helps."""
     cause = error.__cause__
-    told = (getattr(cause, "code", None), getattr(cause, "meta", None), cause)
-    return any(_TRANSIENT.search(str(each)) for each in told)
+    texts = (getattr(cause, "code", None), getattr(cause, "meta", None), cause)
+    return any(_TRANSIENT.search(str(each)) for each in texts)
 
 
 def _is_lost(error: Exception) -> bool:

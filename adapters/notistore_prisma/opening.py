@@ -1,4 +1,4 @@
-"""open_store: a store from a URL alone, for the command line and for first steps."""
+"""`open_store`: opens a store by URL, for the command line and examples."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["open_store"]
 
 @asynccontextmanager
 async def open_store(url: str) -> AsyncIterator[PrismaStore]:
-    """The `prisma` entry of the group `notistore.stores`: a store on a client of its own, its table created.
+    """The entry point `prisma` of the group `notistore.stores`: a store on its own client, with its table created.
 
     Args:
         url: Prisma's ("file:/data/app.db", "postgresql://..."), of the provider that the client was generated for.

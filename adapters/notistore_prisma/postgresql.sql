@@ -20,7 +20,7 @@ CREATE INDEX IF NOT EXISTS notistore_notifications_inbox
     ON notistore_notifications (tenant, recipient_type, recipient_id, created_at, id);
 
 CREATE INDEX IF NOT EXISTS notistore_notifications_unread
-    ON notistore_notifications (tenant, recipient_type, recipient_id, created_at, id) WHERE read_at IS NULL;
+    ON notistore_notifications (tenant, recipient_type, recipient_id, read_at, created_at, id) WHERE read_at IS NULL;
 
 CREATE INDEX IF NOT EXISTS notistore_notifications_age
     ON notistore_notifications (updated_at, id);

@@ -1,4 +1,4 @@
-"""Rows of the model NotistoreNotification to and from notifications.
+"""Conversion of notifications to records of the model NotistoreNotification, and back.
 
 On SQLite, Prisma 5.17 has no JSON and keeps no time zone: data is text there, times are milliseconds since 1970.
 """
@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from operator import attrgetter
 from typing import Any, Final
 
-from notistore.columns import COLUMNS, from_values
 from notistore.model import Notification, Recipient, to_millis
+from notistore.sql.rows import COLUMNS, from_values
 
 __all__ = ["moment", "replaced", "row", "stored"]
 
@@ -19,7 +19,7 @@ _values: Final = attrgetter(*COLUMNS)
 
 
 def row(notification: Notification, *, sqlite: bool) -> dict[str, Any]:
-    """What `create` takes."""
+    """The argument of `create`."""
     return {
         "id": notification.id,
         "tenant": notification.recipient.tenant or "",

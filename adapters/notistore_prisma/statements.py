@@ -1,4 +1,4 @@
-"""SQL for what Prisma's own calls cannot say: counting that stops at a number, and deleting some rows unseen.
+"""SQL for calls that Prisma's API cannot express: counting up to a limit, and deleting a limited number of rows.
 
 Lists go as one JSON parameter, so that no list is too long. On PostgreSQL each parameter is cast from text, which is
 how the engine sends it whatever the type of the column.
@@ -30,14 +30,24 @@ def unread_counts(*, sqlite: bool, types: bool, at_most: int | None) -> str:
     return f"SELECT {place} AS place, ({counted}) AS unread FROM {inboxes}"
 
 
-def old(*, sqlite: bool, only_read: bool, at_most: int) -> str:
-    """Deletes the oldest rows before a time: milliseconds since 1970 on SQLite, ISO 8601 on PostgreSQL.
+def old(*, sqlite: bool, only_read: bool, after: bool, at_most: int) -> str:
+    """Deletes the oldest rows before a time; gives the `id` and `updated` of each.
 
-    Rows that someone is changing right now are left for another time.
+    Takes the time and, with `after`, the `updated` and id of the row to go on after. Times are milliseconds since 1970.
+    Rows locked by another transaction are skipped.
     """
-    where = "updated_at < " + ("?1" if sqlite else "$1::text::timestamptz")
+    if sqlite:
+        updated, before, last, id = "updated_at", "?1", "?2", "?3"
+    else:
+        updated, id = "(extract(epoch FROM updated_at) * 1000)::bigint", "$3::text"
+        before, last = (
+            f"(timestamptz 'epoch' + ${parameter}::text::bigint * interval '1 millisecond')" for parameter in (1, 2)
+        )
+    where = f"updated_at < {before}"
     if only_read:
         where += " AND read_at IS NOT NULL"
+    if after:
+        where += f" AND updated_at >= {last} AND (updated_at > {last} OR id > {id})"
     ids = f"SELECT id FROM notistore_notifications WHERE {where} ORDER BY updated_at, id LIMIT {at_most:d}"
     chosen = f"IN ({ids})" if sqlite else f"= ANY(ARRAY({ids} FOR UPDATE SKIP LOCKED))"
-    return f"DELETE FROM notistore_notifications WHERE id {chosen}"
+    return f"DELETE FROM notistore_notifications WHERE id {chosen} RETURNING id, {updated} AS updated"

@@ -1,4 +1,4 @@
-"""The stores: over an async client and over a sync one. What a call does is in calls.py."""
+"""The stores over an async and a sync client; calls.py has the calls."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Concatenate, NoReturn, ParamSpec, TypeVar
 
 from notistore.errors import InvalidArgument, Unsupported
-from notistore.sync import run_plain
+from notistore.sync import run_without_loop
 
 from .calls import Calls
 from .client import Client
@@ -24,8 +24,9 @@ T = TypeVar("T")
 class PrismaStore(Calls):
     """A NotificationStore over an async Prisma client, on SQLite or PostgreSQL.
 
-    It has every optional part of the contract, but for a hook after a commit. Each call is a transaction of its own,
-    tried again when another one was in its way. Whoever made the client connects and disconnects it.
+    It has every optional part of the contract; `after_commit` of a bound store raises Unsupported. Each call has its
+    own transaction and is retried after a deadlock or a serialization failure. The application connects and disconnects
+    the client.
 
     Args:
         client: generated with `interface = "asyncio"`, from a schema with the model NotistoreNotification.
@@ -34,7 +35,7 @@ class PrismaStore(Calls):
     def __init__(self, client: Client) -> None:
         super().__init__(client, asyncio.sleep)
         if not inspect.iscoroutinefunction(client.query_raw):
-            raise InvalidArgument("client", "expected an async Prisma client; a sync one is SyncPrismaStore's")
+            raise InvalidArgument("client", "expected an async Prisma client; use SyncPrismaStore for a sync one")
 
     def bind(self, session: object) -> BoundPrismaStore:
         """A store inside the transaction of `session`, which `client.tx()` gave: it joins, and never commits."""
@@ -51,7 +52,7 @@ class BoundPrismaStore(PrismaStore):
 
 def _blocking(call: Callable[Concatenate[Calls, P], Coroutine[Any, Any, T]]) -> Callable[Concatenate[Any, P], T]:
     def method(self: SyncPrismaStore, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return run_plain(call(self._calls, *args, **kwargs))
+        return run_without_loop(call(self._calls, *args, **kwargs))
 
     functools.update_wrapper(method, call)
     return method
@@ -67,7 +68,7 @@ class SyncPrismaStore:
     def __init__(self, client: Client) -> None:
         self._calls = Calls(client, _sleep)
         if inspect.iscoroutinefunction(client.query_raw):
-            raise InvalidArgument("client", "expected a sync Prisma client; an async one is PrismaStore's")
+            raise InvalidArgument("client", "expected a sync Prisma client; use PrismaStore for an async one")
 
     def bind(self, session: object) -> BoundSyncPrismaStore:
         """A store inside the transaction of `session`, which `client.tx()` gave: it joins, and never commits."""
@@ -99,12 +100,12 @@ class BoundSyncPrismaStore(SyncPrismaStore):
         raise Unsupported(_NO_HOOK)
 
 
-_NO_HOOK = "Prisma Client Python has no hook after a commit: publish what was sent once `tx()` has been left"
+_NO_HOOK = "Prisma Client Python has no hook after a commit: publish after the `tx()` block has been left"
 
 
 def _in_transaction(session: Any) -> Client:
     if not hasattr(session, "is_transaction") or not session.is_transaction():
-        raise InvalidArgument("session", f"expected what entering `client.tx()` gives, got {session!r}")
+        raise InvalidArgument("session", f"expected the value of `with client.tx() as ...`, got {session!r}")
     client: Client = session
     return client
 

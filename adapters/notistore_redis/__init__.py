@@ -1,4 +1,4 @@
-"""A notistore adapter: notifications in Redis, one server or a cluster, through the client the application has."""
+"""The Redis adapter: stores and a backplane over redis-py, for one server, Sentinel or a cluster."""
 
 try:
     import redis  # noqa: F401

@@ -11,7 +11,7 @@ from typing import Any, Final
 from redis.asyncio import Redis
 from redis.asyncio.cluster import RedisCluster
 
-from notistore.backplane import Missed, Receive
+from notistore.hub.backplane import Missed, Receive
 
 from .link import Link
 from .topology import PATIENCE, Command, topology
@@ -20,19 +20,19 @@ __all__ = ["RedisBackplane"]
 
 _log: Final = logging.getLogger("notistore.backplane")
 
-_TOGETHER: Final = 1.0  # seconds that nodes of a cluster which return one after the other are waited for
+_TOGETHER: Final = 1.0  # seconds to wait for further nodes of a cluster that reconnect
 
 
 class RedisBackplane:
-    """A `notistore.backplane.Backplane` on the Redis that the application's client talks to.
+    """A `notistore.hub.backplane.Backplane` on the Redis that the application's client talks to.
 
     Each process has two connections to it (to each primary of a cluster), made like the client's but apart from its
     pool: one listens, one publishes. Neither resends, so nothing is delivered twice. The client stays open.
 
     Args:
-        client: a `redis.asyncio.Redis`, of any settings, or a `redis.asyncio.RedisCluster`, which needs Redis 7 for
+        client: a `redis.asyncio.Redis`, with any settings, or a `redis.asyncio.RedisCluster`, which needs Redis 7 for
             its sharded pub/sub.
-        prefix: what its channels' names begin with; one for each application that shares the server.
+        prefix: the prefix of its channels' names; a different one for each application on the same server.
     """
 
     def __init__(self, client: Redis | RedisCluster, *, prefix: str = "notistore:") -> None:
@@ -78,7 +78,7 @@ class RedisBackplane:
                 commands[self._topology.owner(channel)].append((self._topology.publish, channel, message))
             await _all(self._link(address).publish(some) for address, some in commands.items())
         except BaseException:
-            self._unsettled = True  # its channel may have another owner by now
+            self._unsettled = True  # another node may own its channel by now
             raise
 
     async def close(self) -> None:
@@ -102,7 +102,8 @@ class RedisBackplane:
         return link
 
     def _returned(self) -> None:
-        """Some channels are listened to again: tell once all are, or, where a node of the cluster stays away, soon."""
+        """Some channels are subscribed again: call `missed` once all are, or soon if a node of the cluster stays
+        down."""
         if all(link.listening for link in self._links.values() if link.channels):
             self._tell()
         elif self._telling is None:
@@ -120,7 +121,7 @@ class RedisBackplane:
         self._unsettled = False
 
     async def _settle(self) -> None:
-        """Before a link connects again: bring every channel to the server that owns it now."""
+        """Before a link reconnects: assign every channel to the server that owns it now."""
         await self._refresh()
         moved: defaultdict[str, set[bytes]] = defaultdict(set)
         for link in self._links.values():
@@ -140,7 +141,7 @@ class RedisBackplane:
 
 
 async def _all(calls: Iterable[Awaitable[Any]]) -> None:
-    """Do all of it at once, then raise the first error there was."""
+    """Run them concurrently, then raise the first error."""
     for outcome in await asyncio.gather(*calls, return_exceptions=True):
         if isinstance(outcome, BaseException):
             raise outcome

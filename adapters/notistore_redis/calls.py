@@ -1,44 +1,56 @@
-"""The contract's calls over a client of either kind: the one body there is.
+"""The contract's calls over a redis-py client, for the async and the sync store.
 
-Each call on one inbox is one command or one script, so Redis itself makes it whole. What may lie in other slots of a
-cluster, the owners of ids, is written before a row and removed after it.
+Each call on one inbox is one command or one Lua script, and so atomic. Work that is too long for one script is finished
+by the next call on that inbox (lua/settle.lua). The owners of ids, which may be in other slots of a cluster, are
+written before a row and removed after it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Iterable, Mapping, Sequence
+import logging
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import replace
 from datetime import datetime
 from itertools import islice
 from typing import Any, Final
 
+from notistore._log_throttle import LogThrottle
 from notistore.errors import DuplicateNotification, InvalidArgument, StoreError
 from notistore.model import Cursor, Notification, Recipient
 
 from . import keys
 from .client import Client, Script
+from .errors import is_about_one_inbox
 from .rows import UNREAD, as_stored, from_text, moment, place, to_text
 
-_INSERT: Final = Script("insert")
-_UPSERT: Final = Script("upsert")
-_PAGE: Final = Script("page", write=False)
-_MARK: Final = Script("mark")
-_MARK_ALL: Final = Script("mark_all")
-_DELETE: Final = Script("delete")
-_PRUNE: Final = Script("prune")
-_ERASE: Final = Script("erase")
+_INSERT: Final = Script("inbox", "once", "insert")
+_UPSERT: Final = Script("inbox", "once", "upsert")
+_PAGE: Final = Script("inbox", "page", write=False)
+_MARK: Final = Script("inbox", "once", "jobs", "by_id", "mark")
+_MARK_ALL: Final = Script("inbox", "once", "jobs", "marking", "mark_all")
+_DELETE: Final = Script("inbox", "once", "jobs", "by_id", "delete")
+_PRUNE: Final = Script("inbox", "once", "prune")
+_ERASE: Final = Script("inbox", "erase")
+_IDS: Final = Script("ids", write=False)
+_SETTLE: Final = Script("inbox", "jobs", "by_id", "marking", "settle")
+
+_log: Final = logging.getLogger("notistore.redis")
 
 _BATCH: Final = 1000
-_LAYOUT: Final = "1"  # raised when the keys or the rows' lines become others (docs/adapters/redis.md draws them)
+_EVICTED: Final = {
+    "rebuilding": "it is rebuilt from its rows",
+    "lost": "all its notifications are lost",
+}
+_LAYOUT: Final = "2"  # incremented when the layout of keys or rows changes (docs/adapters/redis.md describes it)
 
 
 class Calls:
-    """The contract, but for insert_many, which not every client can offer.
+    """The contract without insert_many, which is not possible on a cluster.
 
     Args:
         client: async or sync.
-        prefix: what every key begins with.
+        prefix: the prefix of every key.
         keep_last: how many notifications an inbox keeps.
     """
 
@@ -52,6 +64,7 @@ class Calls:
         self._client = Client(client)
         self._keys = keys.Keys(prefix)
         self._keep_last = keep_last or 0
+        self._evictions = LogThrottle()
 
     async def insert(self, notification: Notification) -> None:
         stem = self._keys.stem(notification.recipient)
@@ -75,9 +88,12 @@ class Calls:
         return as_stored(notification, sent, created, read, version, key)
 
     async def get(self, recipient: Recipient, id: str) -> Notification | None:
-        rows, *_ = keys.inbox(self._keys.stem(recipient))
-        text = await self._client.call("HGET", rows, id)
-        return None if text is None else from_text(recipient, id, text)
+        stem = self._keys.stem(recipient)
+        while True:
+            text, job = await self._client.call("HMGET", f"{stem}:rows", id, "job")
+            if job is None:
+                return None if text is None else from_text(recipient, id, text)
+            await self._settle(stem)
 
     async def page(
         self,
@@ -89,30 +105,30 @@ class Calls:
         offset: int = 0,
         limit: int = 50,
     ) -> Sequence[Notification]:
-        inbox = keys.inbox(self._keys.stem(recipient))
+        stem = self._keys.stem(recipient)
         which = "unread" if unread_only else "all"
         below = "+" if before is None else f"({place(before)}"
         found: list[Notification] = []
         while below:
-            below, offset, *rows = await self._client.run(
-                _PAGE, inbox, which, below, offset, limit - len(found), *(types or ())
+            below, offset, *rows = await self._run_settled(
+                _PAGE, [stem], keys.inbox(stem), which, below, offset, limit - len(found), *(types or ())
             )
-            found += (from_text(recipient, id, text) for id, text in zip(rows[::2], rows[1::2], strict=True))
+            found += (from_text(recipient, id, text) for id, text in zip(rows[::2], rows[1::2], strict=True) if text)
         return found
 
     async def count(self, recipient: Recipient, *, types: Sequence[str] | None = None) -> int:
-        return _total(await self._client.call(*self._counting(recipient, "all", types)), None)
+        return (await self._counts([recipient], "all", types, None))[0]
 
     async def unread_count(
         self, recipient: Recipient, *, types: Sequence[str] | None = None, at_most: int | None = None
     ) -> int:
-        return _total(await self._client.call(*self._counting(recipient, "unread", types)), at_most)
+        return (await self._counts([recipient], "unread", types, at_most))[0]
 
     async def unread_counts(
         self, recipients: Sequence[Recipient], *, types: Sequence[str] | None = None, at_most: int | None = None
     ) -> Mapping[Recipient, int]:
-        answers = await self._client.pipeline([self._counting(each, "unread", types) for each in recipients])
-        return {recipient: _total(answer, at_most) for recipient, answer in zip(recipients, answers, strict=True)}
+        counts = await self._counts(recipients, "unread", types, at_most)
+        return dict(zip(recipients, counts, strict=True))
 
     async def mark_read(self, recipient: Recipient, *ids: str, at: datetime) -> int:
         return (await self._run(_MARK, self._keys.stem(recipient), moment(at), *ids))[0] if ids else 0
@@ -137,32 +153,92 @@ class Calls:
         return await self._disown(removed)
 
     async def prune(self, *, older_than: datetime, only_read: bool = False, limit: int | None = None) -> int:
+        """Delete old rows, as the contract describes. If one inbox cannot be pruned, the others are.
+
+        Raises:
+            StoreError: Redis refused the calls on some inboxes; the others have been pruned.
+        """
         pruned = 0
+        refused: list[StoreError] = []
         async with aclosing(self._client.scan(self._keys.every_inbox)) as found:
             async for key in found:
                 above = "-"
-                while above:
-                    left = _BATCH if limit is None else limit - pruned
-                    if left <= 0:
-                        return pruned
-                    above, *removed = await self._run(
-                        _PRUNE, keys.stem_of(key), above, moment(older_than), int(only_read), left
-                    )
+                while above and (left := _BATCH if limit is None else limit - pruned) > 0:
+                    try:
+                        above, *removed = await self._run(
+                            _PRUNE, key.removesuffix(":rows"), above, moment(older_than), int(only_read), left
+                        )
+                    except StoreError as error:
+                        if not is_about_one_inbox(error):
+                            raise
+                        refused.append(error)
+                        break
                     pruned += await self._disown(removed)
+                if pruned == limit:
+                    break
+        if refused:
+            raise StoreError(
+                f"{len(refused)} inboxes could not be pruned; {pruned} notifications of others were. The first "
+                f"error: {refused[0]}"
+            ) from refused[0].__cause__
         return pruned
 
     async def erase(self, recipient: Recipient) -> int:
         return await self._erase(self._keys.stem(recipient))
 
     async def erase_tenant(self, tenant: str) -> int:
+        if not tenant:  # stands for none in the keys' names, and inboxes without a tenant are none of a tenant's
+            return 0
         erased = 0
+        done: set[str | None] = {None}
         async with aclosing(self._client.scan(self._keys.inboxes_of(tenant))) as found:
             async for key in found:
-                erased += await self._erase(keys.stem_of(key))
+                stem = keys.stem_of(key)
+                if stem is not None and stem not in done:
+                    done.add(stem)
+                    erased += await self._erase(stem)
         return erased
 
-    def _run(self, script: Script, stem: str, *args: str | int) -> Awaitable[Any]:
-        return self._client.run(script, [*keys.inbox(stem), keys.receipt(stem)], *args)
+    async def _run(self, script: Script, stem: str, *args: str | int) -> Any:
+        """Run a script that writes to one inbox."""
+        return await self._run_settled(script, [stem], [*keys.inbox(stem), keys.receipt(stem)], *args)
+
+    async def _run_settled(self, script: Script, stems: Sequence[str], names: Sequence[str], *args: str | int) -> Any:
+        """Run a script; if it returns the number of an inbox with pending work, settle that inbox and run the script
+        again."""
+        while isinstance(answer := await self._client.run(script, names, *args), int):
+            await self._settle(stems[answer - 1])
+        return answer
+
+    async def _settle(self, stem: str) -> None:
+        """Finish the pending work of any process in an inbox; rebuild the inbox if Redis evicted a key."""
+        while (state := await self._client.run(_SETTLE, keys.inbox(stem))) != "settled":
+            if state in _EVICTED and (suppressed := self._evictions.suppressed()) is not None:
+                _log.warning(
+                    "Redis evicted keys of an inbox: %s (%d such warnings suppressed). Set maxmemory-policy to "
+                    "noeviction or one of volatile-*",
+                    _EVICTED[state],
+                    suppressed,
+                )
+
+    async def _counts(
+        self, recipients: Sequence[Recipient], which: str, types: Sequence[str] | None, at_most: int | None
+    ) -> list[int]:
+        stems = [self._keys.stem(recipient) for recipient in recipients]
+        fields = [f"{which}:{type}" for type in dict.fromkeys(types or [""])]
+        counts = [0] * len(stems)
+        left: Sequence[int] = range(len(stems))
+        while left:
+            answers = await self._client.pipeline([("HMGET", f"{stems[i]}:counts", "job", *fields) for i in left])
+            unsettled = []
+            for i, (job, *parts) in zip(left, answers, strict=True):
+                if job is not None:
+                    unsettled.append(i)
+                    await self._settle(stems[i])
+                # A key evicted by Redis may leave negative counts, until the inbox is rebuilt.
+                counts[i] = max(0, sum(int(part or 0) for part in parts))
+            left = unsettled
+        return counts if at_most is None else [min(count, at_most) for count in counts]
 
     async def _insert_many(self, notifications: Sequence[Notification]) -> None:
         if not notifications:
@@ -178,17 +254,17 @@ class Calls:
         inboxes = [key for stem in stems for key in keys.inbox(stem)]
         receipt = keys.receipt(next(iter(stems)))
         sent = (part for id, (inbox, text) in rows.items() for part in (inbox, id, text))
-        taken, *removed = await self._client.run(_INSERT, [*inboxes, receipt], self._keep_last, *sent)
+        taken, *removed = await self._run_settled(_INSERT, list(stems), [*inboxes, receipt], self._keep_last, *sent)
         if taken:
             raise DuplicateNotification(taken)
         await self._disown(removed)
 
     async def create_schema(self) -> None:
-        """Note below the prefix how its keys are laid out, so that another layout there is found out; there is nothing
-        else to create, and no need to call it.
+        """Record the version of the keys' layout, so that a different layout below this prefix is detected. Calling it
+        is optional; there is nothing else to create.
 
         Raises:
-            StoreError: the keys below this prefix are laid out in another way; they stay as they are.
+            StoreError: the keys below this prefix have another layout; they are not changed.
         """
         await self._client.call("SETNX", self._keys.layout, _LAYOUT)
         there = await self._client.call("GET", self._keys.layout)
@@ -199,20 +275,29 @@ class Calls:
             )
 
     async def _erase(self, stem: str) -> int:
-        return await self._disown(await self._run(_ERASE, stem))
+        """Rename the rows' keys in one step, then delete the owners of their ids and the rows.
 
-    def _counting(self, recipient: Recipient, which: str, types: Sequence[str] | None) -> Sequence[str]:
-        stem = self._keys.stem(recipient)
-        if not types:
-            return "ZCARD", f"{stem}:{which}"
-        return "HMGET", f"{stem}:counts", *(f"{which}:{type}" for type in dict.fromkeys(types))
+        If that is interrupted, Redis expires the rows after two minutes, and their ids stay reserved.
+        """
+        rows = keys.receipt(stem)
+        erased: int = await self._client.run(_ERASE, [*keys.inbox(stem), rows])
+        cursor = "0" if erased else ""
+        with suppress(StoreError):
+            while cursor:
+                cursor, *ids = await self._client.run(_IDS, [rows], cursor)
+                await self._disown(ids)
+                if cursor == "0":
+                    await self._client.call("UNLINK", rows)
+                    break
+        return erased
 
     async def _own(self, id: str, stem: str) -> None:
-        """Write down whose an id is to be, before its row is written; DuplicateNotification if it is another's.
+        """Record the owner of an id before its row is written. Raises DuplicateNotification if another recipient owns
+        it.
 
-        The first to write has it, so two inboxes never hold the same id. Should the row not follow, its id stays
-        reserved for this recipient, who may insert it later. An id made from a key needs none of this: it is a hash
-        of its recipient.
+        The first writer owns it, so the same id is never in two inboxes. If the row is then not written, the id stays
+        reserved for this recipient, which may insert it later. An id derived from a key needs no owner, since the
+        recipient is part of the hash.
         """
         if _is_drawn(id):
             key, owner = self._keys.owners(id), keys.owner(stem)
@@ -231,9 +316,9 @@ class Calls:
                 raise DuplicateNotification(id)
 
     async def _disown(self, removed: Sequence[str]) -> int:
-        """Forget whose these ids were, now that their rows are gone; returns how many they are.
+        """Delete the owners of these ids, whose rows are deleted. Returns the number of ids.
 
-        Should this fail, the rows are gone all the same, and their ids stay reserved.
+        If this fails, the rows are deleted all the same, and their ids stay reserved.
         """
         drawn = filter(_is_drawn, removed)
         with suppress(StoreError):
@@ -243,10 +328,5 @@ class Calls:
 
 
 def _is_drawn(id: str) -> bool:
-    """Whether an id is a UUIDv7, drawn by chance, rather than the hash of a recipient and a key."""
+    """Whether an id is a random UUIDv7, not the hash of a recipient and a key."""
     return id[14] == "7"
-
-
-def _total(answer: Any, at_most: int | None) -> int:
-    total = sum(int(count or 0) for count in answer) if isinstance(answer, list) else int(answer)
-    return total if at_most is None else min(total, at_most)

@@ -1,6 +1,7 @@
-"""The few things the store asks of redis-py, of any of its clients alike: bytes or str, RESP2 or RESP3, sync or async.
+"""The operations of redis-py that the store uses, for all of its clients: bytes or str, RESP2 or RESP3, sync or async.
 
-A sync client's answers are there at once, so a coroutine that awaits nothing else never suspends over one.
+With a sync client a coroutine here never suspends. Every exception of a client is raised as a StoreError: besides its
+own errors, a cluster client raises AttributeError and others while a node goes down.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from redis.exceptions import NoScriptError
 
 from notistore.errors import InvalidArgument
 
-from .errors import FAILURES, told
+from .errors import store_error
 
 _LUA: Final = Path(__file__).parent / "lua"
 
@@ -26,16 +27,16 @@ Command = Sequence[str | int]
 
 
 class Script:
-    """One of the scripts in lua/, after what they all begin with. Those with a receipt may be sent again."""
+    """A script made of files of lua/. Scripts that write may be resent: they store a receipt or are idempotent."""
 
-    def __init__(self, name: str, *, write: bool = True) -> None:
-        self.text = (_LUA / "inbox.lua").read_text() + (_LUA / f"{name}.lua").read_text()
+    def __init__(self, *names: str, write: bool = True) -> None:
+        self.text = "".join((_LUA / f"{name}.lua").read_text() for name in names)
         self.sha = hashlib.sha1(self.text.encode()).hexdigest()
         self.write = write
 
 
 class Client:
-    """A client that belongs to the application; it is never closed here."""
+    """Wraps the application's client, which is never closed here."""
 
     def __init__(self, client: Any) -> None:
         encoding = client.get_encoder().encoding
@@ -46,25 +47,25 @@ class Client:
         self.is_cluster: Final = isinstance(client, (redis.cluster.RedisCluster, redis.asyncio.cluster.RedisCluster))
 
     async def run(self, script: Script, keys: Sequence[str], *args: str | int) -> Any:
-        """Run a script, which is sent whole only to a server that does not know it yet."""
+        """Run a script by EVALSHA; its text is sent only to a server that has not cached it."""
         try:
             answer = self._client.execute_command("EVALSHA", script.sha, len(keys), *keys, *args)
             return _plain(await answer if self._is_async else answer)
         except NoScriptError:
             return await self.call("EVAL", script.text, len(keys), *keys, *args, write=script.write)
-        except FAILURES as error:
-            raise told(error, write=script.write) from error
+        except Exception as error:
+            raise store_error(error, write=script.write) from error
 
     async def call(self, *command: str | int, write: bool = False) -> Any:
-        """Send one command; `write` where its answer matters, so that a lost one is told."""
+        """Send one command. With `write`, a lost reply raises OutcomeUnknown."""
         try:
             answer = self._client.execute_command(*command)
             return _plain(await answer if self._is_async else answer)
-        except FAILURES as error:
-            raise told(error, write=write) from error
+        except Exception as error:
+            raise store_error(error, write=write) from error
 
     async def pipeline(self, commands: Sequence[Command]) -> list[Any]:
-        """Send many commands at once, which is not one transaction: reads, and writes that no answer depends on."""
+        """Send many commands at once, not as a transaction: for reads, and writes whose replies are not needed."""
         if not commands:
             return []
         if len(commands) == 1:  # for which redis-py's pipelines take half as long again
@@ -73,19 +74,24 @@ class Client:
         for command in commands:
             pipe.execute_command(*command)
         try:
-            return [_plain(answer) for answer in await self._awaited(pipe.execute())]
-        except FAILURES as error:
-            raise told(error, write=False) from error
+            # Raised by redis-py, an error would name the command, and with it the recipient.
+            answers = await self._awaited(pipe.execute(raise_on_error=False))
+            for answer in answers:
+                if isinstance(answer, Exception):
+                    raise answer
+        except Exception as error:
+            raise store_error(error, write=False) from error
+        return [_plain(answer) for answer in answers]
 
     async def scan(self, pattern: str) -> AsyncGenerator[str, None]:
-        """Every key that matches and is there all the while; one may come twice."""
+        """Every matching key that exists during the whole scan; a key may be returned twice."""
         for node in await self._primaries():
             cursor: Any = 0
             while True:
                 try:
                     found = await self._awaited(self._client.scan(cursor, match=pattern, count=1000, **node))
-                except FAILURES as error:
-                    raise told(error, write=False) from error
+                except Exception as error:
+                    raise store_error(error, write=False) from error
                 cursor, keys = found
                 if self.is_cluster:
                     [cursor] = cursor.values()
@@ -97,12 +103,12 @@ class Client:
     async def _primaries(self) -> list[dict[str, Any]]:
         if not self.is_cluster:
             return [{}]
-        if self._is_async:
-            try:
+        try:
+            if self._is_async:
                 await self._client.initialize()
-            except FAILURES as error:
-                raise told(error, write=False) from error
-        return [{"target_nodes": node} for node in self._client.get_primaries()]
+            return [{"target_nodes": node} for node in self._client.get_primaries()]
+        except Exception as error:
+            raise store_error(error, write=False) from error
 
     async def _awaited(self, answer: Any) -> Any:
         return await answer if self._is_async else answer

@@ -1,7 +1,7 @@
-"""One server's part of the backplane: a connection that listens, for as long as there is a server, and one to publish.
+"""The backplane's connections to one server: one that subscribes and reconnects, and one that publishes.
 
-Every SUBSCRIBE is followed by a PING of its own: once that has come back, so have all confirmations before it. A PING
-each second makes a healthy connection one that is never quiet, so that a half-open one is found out by its silence.
+Every SUBSCRIBE is followed by a PING with a token: once its reply arrives, the subscription is confirmed. A PING each
+second means that a healthy connection is never silent, so a half-open one is detected by a read timeout.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, Final, TypeAlias
 
 from redis.exceptions import ConnectionError, RedisError
 
-from notistore.backplane import Missed, end, keep_connected
+from notistore.hub.backplane import Missed, cancel, keep_connected
 
 from .topology import Command, Topology
 
@@ -24,7 +24,7 @@ _PING: Final = 1.0
 
 
 class Link:
-    """Listens on the channels in `channels`, from one connection to the next; `listening` is whether it does now."""
+    """Keeps the channels in `channels` subscribed over reconnects; `listening` is whether it is subscribed now."""
 
     def __init__(
         self,
@@ -49,17 +49,17 @@ class Link:
         self._task = asyncio.create_task(keep_connected(self._session, f"Redis backplane {address}".rstrip()))
 
     async def subscribe(self, channels: Collection[bytes]) -> None:
-        """Return once they are listened on; where that fails they are on the next connection, followed by `missed`."""
+        """Return once they are subscribed; if that fails they are on reconnect, followed by `missed`."""
         self.channels.update(channels)
         answered = await self._ask(self._topology.subscribe, channels)
         try:
             await asyncio.shield(answered)
         except asyncio.CancelledError:
-            answered.add_done_callback(self._caught_up)  # whoever waited has been told that it failed
+            answered.add_done_callback(self._caught_up)  # the caller has got the error
             raise
 
     async def adopt(self, channels: Collection[bytes]) -> None:
-        """Listen on them from now on, without waiting: `missed` will tell."""
+        """Subscribe without waiting; `missed` is called afterwards."""
         self.channels.update(channels)
         with suppress(RedisError):
             (await self._ask(self._topology.subscribe, channels)).add_done_callback(self._caught_up)
@@ -69,7 +69,7 @@ class Link:
         await (await self._ask(self._topology.unsubscribe, channels))
 
     async def publish(self, commands: Sequence[Command]) -> None:
-        """Send them at once and return when each has been answered; raises where one could not be."""
+        """Send them at once and return when each has a reply; raises if one failed."""
         connection = self._publishing
         try:
             if connection is None:
@@ -88,7 +88,7 @@ class Link:
         """End both connections. A session may close its own link, and is cancelled then."""
         if self._publishing is not None:
             await self._publishing.disconnect(nowait=True)
-        await end(self._task)
+        await cancel(self._task)
 
     async def _session(self, up: Callable[[], None]) -> None:
         connection = pinging = None
@@ -123,8 +123,8 @@ class Link:
             unanswered, self._unanswered = self._unanswered, {}
             for answered in unanswered.values():
                 if not answered.done():
-                    answered.set_exception(ConnectionError("the connection to Redis was lost before it answered"))
-                    answered.exception()  # known, even if no one is waiting any more
+                    answered.set_exception(ConnectionError("the connection to Redis was lost before it replied"))
+                    answered.exception()  # mark as retrieved, even if no caller waits any more
 
     def _read(self, reply: Any) -> None:
         if isinstance(reply, bytes):
@@ -151,19 +151,19 @@ class Link:
         return answered
 
     async def _ping(self) -> None:
-        with suppress(RedisError):  # the reader is told of it too
+        with suppress(RedisError):  # the reader gets the error too
             while True:
                 await asyncio.sleep(_PING)
                 await self._send([("PING", "")])
 
     async def _send(self, commands: Collection[Command]) -> None:
         connection = self._listener
-        # One that is not connected would connect by itself, and listen to nothing.
+        # A disconnected one would reconnect by itself, without subscriptions.
         if connection is None or not connection.is_connected:
             raise ConnectionError("no connection to Redis at the moment")
         try:
             await connection.send_packed_command(connection.pack_commands(commands), check_health=False)
-        except AttributeError as error:  # redis-py's own, where it was disconnected before its task came to write
+        except AttributeError as error:  # raised by redis-py if it was disconnected before the write
             raise ConnectionError("the connection to Redis was lost") from error
 
     def _caught_up(self, answered: asyncio.Future[None]) -> None:

@@ -1,7 +1,7 @@
-"""A notification as the text that Redis keeps: one value to a line, the times first and of one width, the data last.
+"""A notification as text in Redis: one value per line, the times first with a fixed width, the data last.
 
-The scripts read the lines they need by position; `data` is JSON that only this file reads or writes, since Lua's own
-would spoil large numbers and empty arrays. No other value can hold a line break: core refuses control characters.
+The scripts read lines by position. `data` is JSON that only this file reads and writes, since Lua's cjson would change
+large numbers and empty arrays. The other values contain no line breaks, since core refuses control characters.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Final
 
-from notistore.columns import decoded, encoded
 from notistore.model import (
     Cursor,
     Notification,
@@ -19,18 +18,19 @@ from notistore.model import (
     stored_notification,
     to_millis,
 )
+from notistore.sql.rows import decoded, encoded
 
 UNREAD: Final = "-" * 13
 _BIAS: Final = -to_millis(datetime.min.replace(tzinfo=UTC))  # so that times before 1970 sort as text too
 
 
 def moment(at: datetime) -> str:
-    """Milliseconds since the year 1 as 13 hexadecimal digits: text that sorts as the times do."""
+    """Milliseconds since the year 1 as 13 hexadecimal digits, whose order as text is the order of the times."""
     return format(to_millis(at) + _BIAS, "013x")
 
 
 def place(cursor: Cursor) -> str:
-    """A row's place in the reading order; the members of an inbox's sorted sets begin with it."""
+    """The sort key of a row, with which the members of an inbox's sorted sets begin."""
     return moment(cursor.created_at) + cursor.id
 
 

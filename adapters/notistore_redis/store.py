@@ -1,4 +1,4 @@
-"""`RedisStore` over an async client, `SyncRedisStore` over a sync one; calls.py is what both do."""
+"""`RedisStore` over an async client, `SyncRedisStore` over a sync one; calls.py has the calls of both."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import redis.cluster
 
 from notistore.errors import InvalidArgument
 from notistore.model import Notification
-from notistore.sync import run_plain
+from notistore.sync import run_without_loop
 
 from .calls import Calls
 
@@ -30,14 +30,15 @@ class RedisStore(Calls):
     """A `NotificationStore` in Redis, with every optional part but bind, and insert_many on a cluster.
 
     Every call on one inbox is one script or command, so it is atomic; unread counts, per type too, cost the same for
-    any number of rows. A script that the client sends twice, because the answer was lost, is done once and answered
-    alike for two minutes. An id of another recipient is refused as in every store: whose an id is, is kept beside.
+    any number of rows. A script that the client resends after a lost reply, within two minutes, takes effect once and
+    returns the same reply. The owner of each id is stored, so that another recipient's id is refused.
 
     Args:
         client: a `redis.asyncio.Redis` or `redis.asyncio.RedisCluster` of the application's, set up in any way
-            (`decode_responses`, `protocol`, `retry`); whoever made it closes it.
-        prefix: what every key begins with; no braces.
-        keep_last: how many notifications an inbox keeps; a new one pushes the oldest out. None keeps all.
+            (`decode_responses`, `protocol`, `retry`); the application closes it.
+        prefix: the prefix of every key, without braces.
+        keep_last: the maximum number of notifications in an inbox, of which a new one deletes the oldest. None for no
+            limit.
 
     Raises:
         InvalidArgument: another kind of client, or one whose encoding is not UTF-8; a bad prefix or keep_last.
@@ -62,7 +63,7 @@ class RedisStore(Calls):
 
 def _blocking(call: Callable[Concatenate[Calls, P], Coroutine[Any, Any, T]]) -> Callable[Concatenate[Any, P], T]:
     def method(self: SyncRedisStore, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return run_plain(call(self._calls, *args, **kwargs))
+        return run_without_loop(call(self._calls, *args, **kwargs))
 
     functools.update_wrapper(method, call)
     return method
@@ -81,7 +82,7 @@ class SyncRedisStore:
     @property
     def insert_many(self) -> Callable[[Sequence[Notification]], None] | None:
         """One script for all rows; None on a cluster, where inboxes on several nodes cannot change as one."""
-        return None if self._calls._client.is_cluster else lambda rows: run_plain(self._calls._insert_many(rows))
+        return None if self._calls._client.is_cluster else lambda rows: run_without_loop(self._calls._insert_many(rows))
 
     insert = _blocking(Calls.insert)
     upsert = _blocking(Calls.upsert)
@@ -102,7 +103,7 @@ class SyncRedisStore:
 
 @asynccontextmanager
 async def open_store(url: str) -> AsyncIterator[RedisStore]:
-    """The `redis` entry of the group `notistore.stores`.
+    """The entry point `redis` of the group `notistore.stores`.
 
     Args:
         url: what redis-py takes, "redis://", "rediss://" or "unix://"; "redis+cluster://" and "rediss+cluster://"

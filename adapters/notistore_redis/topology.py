@@ -1,8 +1,7 @@
-"""Which server a channel lives on: the one there is, or the cluster's node that owns its slot.
+"""Finds the server of a channel: the only one, or the cluster's node that owns the channel's slot.
 
-Each server has an address, and can be asked for connections of the backplane's own, made as the application's client
-makes them (TLS, credentials, sentinels), but for what would get in the way: decoding, retries behind its back, patience
-without end. They are never taken from the client's pool.
+It makes the backplane's connections with the settings of the application's client (TLS, credentials, sentinels), but
+without decoding and retries and with timeouts. They are not taken from the client's pool.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from redis.exceptions import ConnectionError, RedisClusterException
 
 from notistore.errors import InvalidArgument
 
-PATIENCE: Final = 3.0  # seconds without a word from the server after which a connection counts as gone
+PATIENCE: Final = 3.0  # seconds without data from the server after which a connection is considered lost
 
 Command = tuple[str | bytes, ...]
 
@@ -30,28 +29,28 @@ class Topology(Protocol):
     publish: str
 
     def addresses(self) -> Collection[str]:
-        """Every server that may own a channel, as far as is known."""
+        """The addresses of all known servers that may own a channel."""
         ...
 
     def owner(self, channel: bytes) -> str:
-        """The address of a channel's server; "" where none is known."""
+        """The address of a channel's server; "" if unknown."""
         ...
 
     def connection(self, address: str) -> Any:
-        """A connection, not connected yet. Raises ConnectionError where there is no such server."""
+        """A new connection, not connected yet. Raises ConnectionError if there is no such server."""
         ...
 
     def batches(self, channels: Iterable[bytes]) -> Collection[Collection[bytes]]:
-        """The channels as they may be named together in one command."""
+        """The channels in groups that one command may contain."""
         ...
 
     async def refresh(self) -> None:
-        """Learn anew who owns what."""
+        """Refresh the owners of the slots."""
         ...
 
 
 def topology(client: object) -> Topology:
-    """What this client talks to."""
+    """The topology of a client."""
     if isinstance(client, redis.asyncio.cluster.RedisCluster):
         return Shards(client)
     if isinstance(client, redis.asyncio.Redis):
@@ -60,7 +59,7 @@ def topology(client: object) -> Topology:
 
 
 class OneServer:
-    """Plain pub/sub on whatever server the client's pool leads to, which sentinels may choose."""
+    """Pub/sub on the server of the client's pool, which Sentinel may choose."""
 
     subscribe, unsubscribe, publish = "SUBSCRIBE", "UNSUBSCRIBE", "PUBLISH"
 
@@ -97,7 +96,7 @@ class Shards:
     def owner(self, channel: bytes) -> str:
         try:
             node = self._client.nodes_manager.get_node_from_slot(self._client.keyslot(channel))
-        except (RedisClusterException, LookupError):  # the latter while it has not heard of any node
+        except (RedisClusterException, LookupError):  # the latter while it knows no node
             return ""
         return str(node.name)
 

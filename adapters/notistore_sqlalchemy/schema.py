@@ -1,9 +1,8 @@
-"""The table every notistore SQL adapter shares (docs/schema.md), and how it is created."""
+"""The table of docs/schema.md as a SQLAlchemy `Table`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -11,7 +10,6 @@ from sqlalchemy import (
     JSON,
     BigInteger,
     Column,
-    Connection,
     Dialect,
     Index,
     Integer,
@@ -19,23 +17,22 @@ from sqlalchemy import (
     String,
     Table,
     Text,
-    inspect,
     text,
 )
 from sqlalchemy.dialects import mysql, postgresql
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-from notistore.columns import decoded, encoded, utc
-from notistore.errors import StoreError
 from notistore.model import to_millis
+from notistore.sql.rows import decoded, encoded, utc
+from notistore.sql.table import INDEXES
 
-__all__ = ["create_schema", "notifications_table"]
+__all__ = ["MYSQL", "notifications_table"]
 
-MYSQL: Final = ("mysql", "mariadb")  # the dialect is named after the URL, whichever server answers
+MYSQL: Final = ("mysql", "mariadb")  # the dialect's name is that of the URL, even if the server is MariaDB
 
 
 class Name(TypeDecorator[str]):
-    """Text compared code point by code point, whatever the database's own collation makes of case, accents or spaces.
+    """Text with a binary collation, so that case, accents and trailing spaces count.
 
     On PostgreSQL "C" also keeps the indexes valid when the operating system's collations change.
     """
@@ -97,7 +94,7 @@ class Json(TypeDecorator[Any]):
 
 
 def notifications_table(metadata: MetaData | None = None, name: str = "notistore_notifications") -> Table:
-    """The table, on the application's own MetaData (so that its migrations see it) or on one of its own."""
+    """The table, on the application's MetaData, so that its migrations include it; by default on a new MetaData."""
     table = Table(
         name,
         MetaData() if metadata is None else metadata,
@@ -116,64 +113,8 @@ def notifications_table(metadata: MetaData | None = None, name: str = "notistore
         Column("created_at", UtcTime, nullable=False),
         Column("updated_at", UtcTime, nullable=False),
     )
-    inbox = (table.c.tenant, table.c.recipient_type, table.c.recipient_id)
-    order = (table.c.created_at, table.c.id)
-    unread = table.c.read_at.is_(None)
-    Index(f"{name}_inbox", *inbox, *order)
-    # MySQL has no partial indexes, so read_at is a column of this one; elsewhere it costs nothing, being NULL.
-    Index(f"{name}_unread", *inbox, table.c.read_at, *order, postgresql_where=unread, sqlite_where=unread)
-    Index(f"{name}_age", table.c.updated_at, table.c.id)
+    for suffix, columns in INDEXES.items():
+        # MySQL has no partial indexes.
+        partial = table.c.read_at.is_(None) if suffix == "unread" else None
+        Index(f"{name}_{suffix}", *(table.c[each] for each in columns), postgresql_where=partial, sqlite_where=partial)
     return table
-
-
-def create_schema(connection: Connection, table: Table) -> None:
-    """Create what is missing of the table and its indexes; any number of processes may do so at once.
-
-    Raises:
-        StoreError: a table of that name has other columns; it stays as it is.
-    """
-    with _alone(connection, table.fullname):
-        inspector = inspect(connection)
-        if inspector.has_table(table.name, schema=table.schema):
-            _check_columns(table, {column["name"] for column in inspector.get_columns(table.name, table.schema)})
-        table.create(connection, checkfirst=True)
-        for index in table.indexes:
-            index.create(connection, checkfirst=True)
-
-
-@contextmanager
-def _alone(connection: Connection, name: str) -> Iterator[None]:
-    """Keep other processes from creating the same table meanwhile: each database's IF NOT EXISTS has its gaps."""
-    dialect, name = connection.dialect.name, name[-64:]
-    if dialect == "postgresql":
-        connection.execute(text("SELECT pg_advisory_xact_lock(hashtext(:name))"), {"name": name})
-    elif dialect in MYSQL:
-        if connection.scalar(text("SELECT GET_LOCK(:name, 60)"), {"name": name}) != 1:
-            raise StoreError(f"another process has been creating {name} for a minute; try again")
-    else:
-        begin_in_sqlite(connection)
-    yield
-    if dialect in MYSQL:
-        connection.execute(text("SELECT RELEASE_LOCK(:name)"), {"name": name})
-
-
-def begin_in_sqlite(connection: Connection) -> None:
-    """Begin the transaction that Python's sqlite3 puts off until the first write: releasing a savepoint, it commits."""
-    if not connection.in_transaction():
-        connection.begin()  # the engine's own event may have sqlite3 begin here
-    if not connection.connection.driver_connection.in_transaction:  # type: ignore[union-attr]
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-
-def _check_columns(table: Table, there: set[str]) -> None:
-    wanted = set(table.columns.keys())
-    if wanted != there:
-        raise StoreError(
-            f"the table {table.fullname} has other columns: it lacks {_listed(wanted - there)} and has "
-            f"{_listed(there - wanted)} besides; nothing was changed. Migrate it to the columns in docs/schema.md, or "
-            "give the store a table of another name: notifications_table(name=...)"
-        )
-
-
-def _listed(names: set[str]) -> str:
-    return ", ".join(sorted(names)) or "none"

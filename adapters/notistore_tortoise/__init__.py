@@ -1,11 +1,11 @@
-"""A notistore adapter: notifications in the database Tortoise ORM already talks to."""
+"""The Tortoise ORM adapter: a store over a Tortoise connection."""
 
 try:
     import tortoise  # noqa: F401
 except ImportError as error:
     raise ImportError('notistore_tortoise needs Tortoise ORM: pip install "notistore[tortoise]"') from error
 
-from .opening import open_store
-from .store import BoundTortoiseStore, TortoiseStore
+from .open_url import open_store
+from .store import TortoiseStore
 
-__all__ = ["BoundTortoiseStore", "TortoiseStore", "open_store"]
+__all__ = ["TortoiseStore", "open_store"]

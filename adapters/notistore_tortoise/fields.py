@@ -1,4 +1,4 @@
-"""The columns that Tortoise has no field for, as every notistore adapter stores them (docs/schema.md)."""
+"""Fields for the column types of docs/schema.md that Tortoise has no field for."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from tortoise.fields import CharField, Field, JSONField
 from tortoise.models import Model
 
 from notistore._validation import check_time
-from notistore.columns import driver_time, encoded, utc
+from notistore.sql.rows import encoded, time_encoder, utc
 
 __all__ = ["DataField", "NameField", "UtcTimeField"]
 
 
 class NameField(CharField[Any]):
-    """Text compared code point by code point, whatever the database's own collation makes of case, accents or spaces.
+    """Text with a binary collation, so that case, accents and trailing spaces count.
 
     On PostgreSQL "C" also keeps the indexes valid when the operating system's collations change.
     """
@@ -57,7 +57,7 @@ class UtcTimeField(Field[Any], datetime):
         self.validate(value)
         if not isinstance(value, datetime):
             return value
-        return driver_time(check_time(value, self.model_field_name), instance._meta.db.capabilities.dialect)
+        return time_encoder(instance._meta.db.capabilities.dialect)(check_time(value, self.model_field_name))
 
     def to_python_value(self, value: Any) -> datetime | None:
         if value is None:

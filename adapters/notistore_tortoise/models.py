@@ -9,6 +9,8 @@ from tortoise.fields import IntField
 from tortoise.indexes import Index
 from tortoise.models import Model
 
+from notistore.sql.table import INDEXES, TABLE_NAME
+
 from .fields import DataField, NameField, UtcTimeField
 
 __all__ = ["Notification", "UnreadIndex"]
@@ -17,7 +19,7 @@ __all__ = ["Notification", "UnreadIndex"]
 class UnreadIndex(Index):
     """Of the unread rows alone, where the database has partial indexes. MariaDB has none, so `read_at` is in it."""
 
-    def __init__(self, *, fields: list[str], name: str) -> None:
+    def __init__(self, *, fields: tuple[str, ...] | list[str], name: str) -> None:
         super().__init__(fields=fields, name=name)
         self.extra = " WHERE read_at IS NULL"
 
@@ -50,16 +52,10 @@ class Notification(Model):
     updated_at = UtcTimeField()
 
     class Meta:
-        table = "notistore_notifications"
+        table = TABLE_NAME
         indexes: Any = (
-            Index(
-                fields=["tenant", "recipient_type", "recipient_id", "created_at", "id"],
-                name="notistore_notifications_inbox",
-            ),
-            Index(fields=["updated_at", "id"], name="notistore_notifications_age"),
+            Index(fields=INDEXES["inbox"], name=f"{TABLE_NAME}_inbox"),
+            Index(fields=INDEXES["age"], name=f"{TABLE_NAME}_age"),
             # Last: the migration adds it by itself, since with the table Tortoise would make it partial on MariaDB too.
-            UnreadIndex(
-                fields=["tenant", "recipient_type", "recipient_id", "read_at", "created_at", "id"],
-                name="notistore_notifications_unread",
-            ),
+            UnreadIndex(fields=INDEXES["unread"], name=f"{TABLE_NAME}_unread"),
         )

@@ -9,11 +9,18 @@ return once(function()
       return {ARGV[i + 1]}
     end
   end
-  local answer, keep = {''}, tonumber(ARGV[1])
+  local answer, keep, ids, rows = {''}, tonumber(ARGV[1]), {}, {}
   for i = 2, #ARGV, 3 do
-    local box = inbox(4 * ARGV[i] - 3)
-    index(box, ARGV[i + 1], ARGV[i + 2])
-    trim(box, keep, answer)
+    ids[#ids + 1] = ARGV[i + 1]
+    rows[#rows + 1] = ARGV[i + 2]
+    if ARGV[i + 3] ~= ARGV[i] or #ids == CHUNK then -- the next row is of another inbox
+      local box = inbox(4 * ARGV[i] - 3)
+      index(box, ids, rows)
+      for _ = 1, keep > 0 and #ids or 0 do
+        trim(box, keep, answer)
+      end
+      ids, rows = {}, {}
+    end
   end
-  return answer
+  return answer, true
 end)

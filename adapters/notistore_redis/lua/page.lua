@@ -1,7 +1,11 @@
 -- ARGV: 'all' or 'unread'; the bound to begin below; how many to pass over; the most to return; types.
 -- Answers the bound to go on from, or '' at the end; how many are still to be passed over; then id, row, id, row...
+-- The answer is 1 where the inbox is to be settled first.
 -- One call looks at no more than 10,000 members, so a rare type in a large inbox does not hold others up.
 local box = inbox(1)
+if not is_settled(box) then
+  return 1
+end
 local set, bound, skip, limit = box[ARGV[1]], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local members = {}
 if #ARGV == 4 then

@@ -11,11 +11,11 @@ return once(function()
     version = string.format('%d', old_version + 1)
     read = ARGV[2] == '1' and UNREAD or old_read
     row = table.concat({created, updated, read, type, version, key, rest}, '\n')
-    remove(box, id, old)
+    remove(box, {id}, {old})
   end
   redis.call('HSET', box.rows, id, row)
-  index(box, id, row)
+  index(box, {id}, {row})
   local answer = {created, read, version, key}
   trim(box, tonumber(ARGV[1]), answer)
-  return answer
+  return answer, true
 end)

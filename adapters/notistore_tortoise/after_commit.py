@@ -1,39 +1,29 @@
-"""What runs once a transaction has really ended committed.
+"""Callbacks after the commit of a transaction.
 
-Tortoise has no event for that. All clients of one transaction, savepoints included, are of one class, and whatever
-the host uses ends in their `commit`, `rollback`, `savepoint` and `savepoint_rollback`, so those are watched.
+Tortoise has no event for that. All clients of a database's transactions and savepoints are of one class, whose
+`commit`, `rollback`, `savepoint` and `savepoint_rollback` end every transaction, so these methods are wrapped.
 """
 
 from __future__ import annotations
 
 import functools
-import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 from tortoise.backends.base.client import BaseDBAsyncClient, TransactionalDBClient
 
+from notistore.sql import TransactionCallbacks, is_aborted
+
 __all__ = ["after_commit", "outermost"]
 
-_log = logging.getLogger("notistore")
-
 _KEY: Final = "_notistore_after_commit"
-
-
-@dataclass(slots=True)
-class _Waiting:
-    """One transaction's callbacks, kept with its outermost client, and how many there were at each savepoint."""
-
-    callbacks: list[Callable[[], None]] = field(default_factory=list)
-    savepoints: dict[TransactionalDBClient, int] = field(default_factory=dict)
 
 
 def after_commit(client: TransactionalDBClient, callback: Callable[[], None]) -> None:
     """Call `callback` when the outermost transaction of `client` has committed; never when it, or a savepoint that is
     open now, is rolled back. An exception it raises is logged: the commit has happened."""
-    _watch(type(client))
-    vars(outermost(client)).setdefault(_KEY, _Waiting()).callbacks.append(callback)
+    _wrap(type(client))
+    vars(outermost(client)).setdefault(_KEY, TransactionCallbacks()).add(callback)
 
 
 def outermost(client: TransactionalDBClient) -> TransactionalDBClient:
@@ -42,44 +32,43 @@ def outermost(client: TransactionalDBClient) -> TransactionalDBClient:
     return outermost(parent) if isinstance(parent, TransactionalDBClient) else client
 
 
-def _watch(kind: type[TransactionalDBClient]) -> None:
-    """Have this database's transactions tell of commits, rollbacks and savepoints, once and for good."""
+def _wrap(kind: type[TransactionalDBClient]) -> None:
+    """Make this database's transactions report commits, rollbacks and savepoints; once per class."""
     if _KEY in vars(kind):
         return
     plain: Any = {name: getattr(kind, name) for name in ("commit", "rollback", "savepoint", "savepoint_rollback")}
 
     @functools.wraps(plain["commit"])
     async def commit(self: TransactionalDBClient) -> None:
-        waiting = _waiting(self)
-        if waiting is None or not _ends_all(self):
+        if not _ends_all(self) or not _waiting(self):
             await plain["commit"](self)
             return
-        # Taken first: a commit that fails may be followed by another.
-        callbacks, waiting.callbacks = waiting.callbacks, []
+        # Removed before the commit: a failed commit may be followed by another.
+        callbacks: TransactionCallbacks = vars(outermost(self)).pop(_KEY)
+        committed = not await _is_rollback(self)
         await plain["commit"](self)
-        for callback in callbacks:
-            try:
-                callback()
-            except Exception:
-                _log.exception("a callback after the commit failed; the commit stands")
+        if committed:
+            callbacks.committed()
 
     @functools.wraps(plain["rollback"])
     async def rollback(self: TransactionalDBClient) -> None:
-        if waiting := _waiting(self):
-            del waiting.callbacks[0 if _ends_all(self) else waiting.savepoints.get(self, 0) :]
+        if callbacks := _waiting(self):
+            if _ends_all(self):
+                callbacks.rolled_back()
+            else:
+                callbacks.rolled_back_to(self)
         await plain["rollback"](self)
 
     @functools.wraps(plain["savepoint"])
     async def savepoint(self: TransactionalDBClient) -> None:
-        if waiting := _waiting(self):
-            waiting.savepoints[self] = len(waiting.callbacks)
+        if callbacks := _waiting(self):
+            callbacks.savepoint(self)
         await plain["savepoint"](self)
 
     @functools.wraps(plain["savepoint_rollback"])
     async def savepoint_rollback(self: TransactionalDBClient) -> None:
-        if waiting := _waiting(self):
-            # A savepoint that is not known was there before the first callback.
-            del waiting.callbacks[waiting.savepoints.get(self, 0) :]
+        if callbacks := _waiting(self):
+            callbacks.rolled_back_to(self)
         await plain["savepoint_rollback"](self)
 
     for method in (commit, rollback, savepoint, savepoint_rollback):
@@ -92,6 +81,19 @@ def _ends_all(client: TransactionalDBClient) -> bool:
     return client is outermost(client) or client.capabilities.dialect != "postgres"
 
 
-def _waiting(client: TransactionalDBClient) -> _Waiting | None:
-    waiting: _Waiting | None = vars(outermost(client)).get(_KEY)
-    return waiting
+def _waiting(client: TransactionalDBClient) -> TransactionCallbacks | None:
+    callbacks: TransactionCallbacks | None = vars(outermost(client)).get(_KEY)
+    return callbacks
+
+
+async def _is_rollback(client: Any) -> bool:
+    """Whether the COMMIT will roll back, as PostgreSQL does without an error after a failed statement."""
+    if client.capabilities.dialect != "postgres":
+        return False
+    if (aborted := is_aborted(client._connection)) is not None:
+        return aborted
+    try:
+        await client._connection.execute("SELECT 1")
+    except Exception:
+        return True
+    return False

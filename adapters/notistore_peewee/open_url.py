@@ -1,4 +1,4 @@
-"""open_store: a store from a URL alone, for the command line and for first steps."""
+"""`open_store`: opens a store by URL, for the command line and examples."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ __all__ = ["open_store"]
 
 @asynccontextmanager
 async def open_store(url: str) -> AsyncIterator[PeeweeStore]:
-    """The `peewee` entry of the group `notistore.stores`: a store on a database of its own, its table created.
+    """The entry point `peewee` of the group `notistore.stores`: a store on its own database object, with its table
+    created.
 
     Args:
         url: "sqlite:///file.db" (put in WAL mode), "postgresql://...", "mysql://..." or "mariadb://...".

@@ -1,4 +1,4 @@
-"""open_store: a store from a URL alone, for the command line and for first steps."""
+"""`open_store`: opens a store by URL, for the command line and examples."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = ["database", "find_mysql_driver", "open_store"]
 
 _ENGINES: Final = {"sqlite": "sqlite3", "postgresql": "postgresql", "mysql": "mysql", "mariadb": "mysql"}
 _SQLITE: Final = {
-    # A transaction that reads before it writes would otherwise learn at its first write that it came too late.
+    # Otherwise a transaction that reads before it writes can fail at its first write.
     "transaction_mode": "IMMEDIATE",
     "init_command": "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL",
 }
@@ -34,7 +34,8 @@ _SQLITE: Final = {
 
 @asynccontextmanager
 async def open_store(url: str) -> AsyncIterator[DjangoStore]:
-    """The `django` entry of the group `notistore.stores`: a store on a database of its own alias, its table created.
+    """The entry point `django` of the group `notistore.stores`: a store on its own database alias, with its table
+    created.
 
     Args:
         url: "sqlite:///file.db", "postgresql://...", "mysql://..." or "mariadb://..."; or, with DJANGO_SETTINGS_MODULE

@@ -1,4 +1,4 @@
-"""open_store: a store from a URL alone, for the command line and for first steps."""
+"""`open_store`: opens a store by URL, for the command line and examples."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ __all__ = ["open_store"]
 
 @asynccontextmanager
 async def open_store(url: str) -> AsyncIterator[TortoiseStore]:
-    """The `tortoise` entry of the group `notistore.stores`: a store on a connection of its own, its table created.
+    """The entry point `tortoise` of the group `notistore.stores`: a store on its own connection, with its table
+    created.
 
     Args:
         url: Tortoise's: "sqlite://notifications.db", "postgres://...", "psycopg://...", "mysql://..."; "mariadb://..."

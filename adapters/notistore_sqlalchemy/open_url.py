@@ -1,4 +1,4 @@
-"""open_store: a store from a URL alone, for the command line and for first steps."""
+"""`open_store`: opens a store by URL, for the command line and examples."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _DRIVERS: Final = {
 
 @asynccontextmanager
 async def open_store(url: str) -> AsyncIterator[SQLAlchemyStore]:
-    """The `sqlalchemy` entry of the group `notistore.stores`: a store on an engine of its own, its table created.
+    """The entry point `sqlalchemy` of the group `notistore.stores`: a store on its own engine, with its table created.
 
     Args:
         url: SQLAlchemy's; without a driver it gets aiosqlite, asyncpg or asyncmy. A SQLite file is put in WAL mode.
@@ -40,7 +40,7 @@ async def open_store(url: str) -> AsyncIterator[SQLAlchemyStore]:
     options: dict[str, Any] = {}
     sqlite = parsed.get_backend_name() == "sqlite"
     if sqlite and parsed.database in (None, "", ":memory:"):
-        # The database is gone with its connection, so that there can be one only, and one call at a time on it.
+        # A database in memory exists per connection, so there is only one connection, with one call at a time.
         options = {"poolclass": AsyncAdaptedQueuePool, "pool_size": 1, "max_overflow": 0}
     try:
         engine = create_async_engine(parsed, pool_pre_ping=not sqlite, **options)
