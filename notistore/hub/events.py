@@ -1,4 +1,4 @@
-"""The wire format of one event: what a `text/event-stream` is made of (WHATWG HTML, 9.2.5). LF line ends only."""
+"""`Event`: one event and its encoding in a `text/event-stream` (WHATWG HTML, 9.2.5), with LF line ends only."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from ._validation import check_int
-from .errors import InvalidArgument
-from .model import JsonValue, Notification
-from .wire import encode_json, encode_time, to_item
+from .._validation import check_int
+from ..errors import InvalidArgument
+from ..model import JsonValue, Notification
+from ..wire import encode_json, encode_time, to_item
 
-__all__ = ["HEARTBEAT", "SOMETHING_CHANGED", "Event", "decode"]
+__all__ = ["HEARTBEAT", "REFETCH", "Event", "decode"]
 
 _LINE_BREAK: Final = re.compile("[\r\n\0]")
 
 HEARTBEAT: Final = b":\n\n"
-"""A comment: it keeps proxies from closing a quiet stream, and every client passes over it."""
+"""A comment, which clients ignore: it keeps proxies from closing an idle stream."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,14 +26,14 @@ class Event:
     """One event of the stream.
 
     Attributes:
-        name: what clients listen for.
+        name: the event type that clients listen for.
         data: any JSON value; None is an empty `data:` line, which clients take as "refetch".
-        id: comes back as Last-Event-ID when the browser reconnects; None leaves the last one standing.
-        retry: milliseconds the browser is to wait before it reconnects; None leaves the last one standing.
+        id: the browser sends it as Last-Event-ID when it reconnects; None keeps the previous one.
+        retry: milliseconds for the browser to wait before it reconnects; None keeps the previous value.
 
     Raises:
-        InvalidArgument: a line break or NUL in `name` or `id`, which would begin a field of its own; a `retry` that
-            is no whole number.
+        InvalidArgument: a line break or NUL in `name` or `id`, which could inject a field; a `retry` that is not a
+            whole number.
     """
 
     name: str
@@ -49,7 +49,7 @@ class Event:
             check_int(self.retry, "event.retry", at_least=0, at_most=2**31 - 1)
 
     def encode(self) -> bytes:
-        """The event as it goes over the wire, blank line included."""
+        """The event as bytes of the stream, including the blank line at the end."""
         head = f"event: {self.name}\n"
         if self.id is not None:
             head += f"id: {self.id}\n"
@@ -60,7 +60,7 @@ class Event:
 
     @classmethod
     def notification(cls, notification: Notification, *, live: Mapping[str, JsonValue] | None = None) -> Event:
-        """A notification has landed or evolved; `live` rides in place of its data."""
+        """A notification was inserted or replaced; `live`, if given, is sent instead of its data."""
         return cls("notification", to_item(notification, live=live))
 
     @classmethod
@@ -80,18 +80,22 @@ class Event:
 
     @classmethod
     def count(cls, unread: int, *, id: str | None = None, retry: int | None = None) -> Event:
-        """The badge as the store has it; the first thing on every connect."""
+        """The unread count from the store; the first event of every stream."""
         return cls("notification", {"count": unread}, id=id, retry=retry)
 
 
-SOMETHING_CHANGED: Final = Event("notification")
-"""The empty event: it says that a count or a list is out of date, and makes plain EventSource clients refetch."""
+STORED: Final = frozenset({"notification", "read", "unread", "delete"})
+"""The names of events whose changes are stored, so that a client that refetches misses nothing."""
+
+REFETCH: Final = Event("notification")
+"""The event without data, on which clients refetch their count and list."""
 
 
 def decode(frames: bytes) -> Iterator[tuple[str, str]]:
-    """The name and JSON of each event that `Event.encode` has written, "" for no data; comments are passed over.
+    """Yields the name and JSON of each event that `Event.encode` has written, "" for no data; comments are skipped.
 
-    For transports that have frames of their own. It reads what this module writes, not any event stream.
+    For transports with their own framing, such as WebSockets. It parses only what this module writes, not any event
+    stream.
     """
     for frame in frames.decode().split("\n\n"):
         fields = dict(line.split(":", 1) for line in frame.split("\n") if ":" in line)
