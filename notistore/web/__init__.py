@@ -1,15 +1,15 @@
-"""HTTP: one framework-neutral core of endpoints, then thin glue per framework."""
+"""HTTP: the routes and streams without a framework (`core`), and an integration for each framework."""
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .asgi import GetRecipient, inbox_app
+    from .asgi import GetRecipient, GetSocketRecipient, inbox_app, inbox_websocket
 
-__all__ = ["GetRecipient", "inbox_app"]
+__all__ = ["GetRecipient", "GetSocketRecipient", "inbox_app", "inbox_websocket"]
 
 
 def __getattr__(name: str) -> Any:
-    # Not before it is asked for: other frameworks' glue does without Starlette.
+    # Imported on first access: the mounts of other frameworks do not need Starlette.
     if name in __all__:
         from . import asgi
 

@@ -1,7 +1,7 @@
-"""Close hubs when the process is told to end: servers wait for open responses before they run lifespan shutdown.
+"""Closes hubs on SIGINT and SIGTERM: servers wait for open responses before they run the lifespan's shutdown.
 
-uvicorn, for one, waits for every connection first, so a stream that nobody ends keeps a deploy hanging. The handlers
-are put in front of the server's own, which are then called as before.
+uvicorn, for example, first waits for every connection, so open streams would block a deploy. The signal handlers
+installed here then call the server's own.
 """
 
 from __future__ import annotations
@@ -12,27 +12,29 @@ import signal
 import threading
 import weakref
 from collections.abc import Callable
-from functools import cache
 from types import FrameType
 from typing import Any, Final
 
 from ..hub import SseHub
 
 _hubs: Final[weakref.WeakSet[SseHub]] = weakref.WeakSet()
-_LOOK: Final = 0.1  # seconds between looks at hypercorn's event, as often as it looks itself
+_watching: Final[weakref.WeakSet[asyncio.AbstractEventLoop]] = weakref.WeakSet()
+_LOOK: Final = 0.1  # seconds between checks of hypercorn's event, as often as hypercorn checks it
 
 
 def close_on_signal(hub: SseHub) -> None:
-    """From now on SIGINT and SIGTERM close this hub, then do what they did before. Only the main thread can.
+    """From now on SIGINT and SIGTERM close this hub, then call the previous handlers.
 
-    So does what hypercorn has in their place.
+    On hypercorn's worker processes, its shutdown event closes the hub. Outside of the main thread this does nothing,
+    since Python sets signal handlers only there.
     """
     if threading.current_thread() is not threading.main_thread():
         return
     _hubs.add(hub)
     for number in (signal.SIGINT, signal.SIGTERM):
         previous = signal.getsignal(number)
-        # Asked for each time: a server that ends puts back what was there, and the next one in this process its own.
+        # Checked each time: a server that ends restores the previous handlers, and the next one in this process sets
+        # its own.
         if callable(previous) and not isinstance(previous, _CloseHubs):
             signal.signal(number, _CloseHubs(previous))
     _watch_hypercorn()
@@ -52,19 +54,24 @@ def _close_all() -> None:
         hub.close()
 
 
-@cache  # once is enough
 def _watch_hypercorn() -> None:
-    """hypercorn tells its worker processes to end by an event that each is started with, and by no signal.
+    """hypercorn ends its worker processes by an event passed to each of them, not by a signal.
 
-    There is no public way to it. Where it is not to be found, streams last until hypercorn's graceful timeout.
+    There is no public access to it. If it is not found, streams last until hypercorn's graceful timeout.
     """
-    told = getattr(multiprocessing.current_process(), "_kwargs", {}).get("shutdown_event")
-    if told is None:
+    shutdown = getattr(multiprocessing.current_process(), "_kwargs", {}).get("shutdown_event")
+    if shutdown is None:
         return
-    loop = asyncio.get_running_loop()
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        return  # the application is being imported; there will be a loop when a stream begins
+    if loop in _watching:
+        return
+    _watching.add(loop)
 
     def look() -> None:
-        if told.is_set():
+        if shutdown.is_set():
             _close_all()
         else:
             loop.call_later(_LOOK, look)

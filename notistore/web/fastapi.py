@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Coroutine
+from copy import deepcopy
 from datetime import datetime
 from typing import Any, Final
 
@@ -13,28 +14,30 @@ except ModuleNotFoundError as error:
     raise ImportError('notistore.web.fastapi needs FastAPI: pip install "notistore[fastapi]"') from error
 from pydantic import BaseModel, JsonValue
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
 from ..errors import InvalidArgument
 from ..inbox import Inbox
 from ..model import Recipient
 from . import endpoints
-from ._origin import check_origins
-from ._paths import ELEMENT_PATH, check_path
-from ._starlette import Postponed, element, open_stream, respond, take_postponed, unauthorized
+from ._starlette import DeferredResponse, respond, take_deferred, to_response
+from .core import UNAUTHORIZED, Route, WebInbox
 from .endpoints import Endpoint
-from .stream import Receive, Scope, Send
+from .openapi import OPERATIONS
+from .stream import Receive, Scope, Send, StreamResponse
 
 __all__ = [
-    "MarkedRead",
     "NotificationActor",
+    "NotificationCount",
+    "NotificationIdFrame",
     "NotificationIds",
     "NotificationItem",
     "NotificationKeysetPage",
     "NotificationPage",
     "NotificationPageMeta",
-    "Problem",
-    "UnreadCount",
+    "NotificationProblem",
+    "NotificationReadFrame",
+    "NotificationsUpdated",
     "inbox_router",
 ]
 
@@ -87,13 +90,13 @@ class NotificationKeysetPage(BaseModel):
     next: str | None
 
 
-class UnreadCount(BaseModel):
-    """How many are unread."""
+class NotificationCount(BaseModel):
+    """How many are unread. It is also the first frame of a stream."""
 
     count: int
 
 
-class MarkedRead(BaseModel):
+class NotificationsUpdated(BaseModel):
     """How many changed."""
 
     updated: int
@@ -105,13 +108,26 @@ class NotificationIds(BaseModel):
     ids: list[str]
 
 
-class Problem(BaseModel):
+class NotificationProblem(BaseModel):
     """An error (RFC 9457), with the field that was refused."""
 
     title: str
     status: int
     detail: str
     field: str | None = None
+
+
+class NotificationReadFrame(BaseModel):
+    """Of an event `read`: one notification was marked read, or all of them where the id is null."""
+
+    notificationId: str | None
+    readAt: datetime
+
+
+class NotificationIdFrame(BaseModel):
+    """Of an event `unread` or `delete`: one notification was marked unread or deleted."""
+
+    notificationId: str
 
 
 def inbox_router(
@@ -125,58 +141,54 @@ def inbox_router(
     """The inbox as a FastAPI router; arguments as for `notistore.web.inbox_app`, but for one.
 
     Args:
-        inbox: what it serves.
-        recipient: a FastAPI dependency, sync or async, with dependencies of its own if need be; None is a 401.
+        inbox: the inbox to serve.
+        recipient: a FastAPI dependency, sync or async, which may have dependencies; None is a 401.
         path: where the routes begin; no slash at its end.
         trusted_origins: origins whose pages may send unsafe requests cross-site.
-        close_on_signals: close the hub when SIGINT or SIGTERM arrives.
+        close_on_signals: close the hub on SIGINT and SIGTERM.
     """
-    check_path(path)
-    trusted = check_origins(trusted_origins)
-    router = APIRouter(prefix=path, tags=["notifications"], route_class=_InboxRoute)
-
-    def serve(endpoint: Endpoint) -> Callable[..., Awaitable[Response]]:
-        async def handle(request: Request, found: Recipient | None = Depends(recipient)) -> Response:
-            return await respond(endpoint, inbox, found, request, trusted)
-
-        return handle
-
-    async def stream(request: Request, found: Recipient | None = Depends(recipient)) -> Response:
-        return Postponed(open_stream(inbox, found, request, close_on_signals=close_on_signals))
-
-    for route in endpoints.ROUTES:
-        router.add_api_route(
-            route.path,
-            serve(route.endpoint),
-            methods=[route.method],
-            name=route.endpoint.__name__,
-            description=route.endpoint.__doc__,
-            **_OPENAPI[route.endpoint],
-        )
-    router.add_api_route(
-        "/stream",
-        stream,
-        methods=["GET"],
-        name="stream",
-        description="Server-sent events: the unread count first, then each change.",
-        response_class=Response,
-        responses={200: {"content": {"text/event-stream": {}}}, **_problems(401)},
-    )
-    router.add_api_route(ELEMENT_PATH, element, methods=["GET"], include_in_schema=False)
+    web = WebInbox(inbox, path=path, trusted_origins=trusted_origins, close_on_signals=close_on_signals)
+    router = APIRouter(tags=["notifications"], route_class=_InboxRoute)
+    for route in web.routes:
+        serve = _serve(web, route, _no_recipient if route.public else recipient)
+        for slash in ("", "/"):
+            router.add_api_route(
+                route.path + slash,
+                serve,
+                methods=[route.method],
+                name=route.endpoint.__name__,
+                include_in_schema=not (route.public or slash),
+                **_documented(route.endpoint),
+            )
+            if route.method == "GET":
+                router.add_api_route(route.path + slash, serve, methods=["HEAD"], include_in_schema=False)
     return router
 
 
-class _InboxRoute(APIRoute):
-    """A route whose dependencies may find that what they were given cannot name a recipient: nobody is signed in.
+def _serve(web: WebInbox, route: Route, recipient: Callable[..., Any]) -> Callable[..., Awaitable[Response]]:
+    async def handle(request: Request, found: Recipient | None = Depends(recipient)) -> Response:
+        response = await respond(web, route, found, request)
+        return DeferredResponse(response) if isinstance(response, StreamResponse) else response
 
-    FastAPI leaves dependencies that yield only after the response: a database session that was there to find the user
-    would be held for as long as the stream lasts. So a stream begins when they have been left.
+    return handle
+
+
+def _no_recipient() -> None:
+    return None
+
+
+class _InboxRoute(APIRoute):
+    """A route that responds with 401 if a dependency raises InvalidArgument, since the request's values are not a valid
+    recipient.
+
+    FastAPI runs the exit code of dependencies with `yield` after the response, so a database session for finding the
+    user would stay open as long as the stream. Therefore a stream begins after their exit.
     """
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         await super().handle(scope, receive, send)
-        if (postponed := take_postponed(scope)) is not None:
-            await postponed(scope, receive, send)
+        if (deferred := take_deferred(scope)) is not None:
+            await deferred(scope, receive, send)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handler = super().get_route_handler()
@@ -185,67 +197,56 @@ class _InboxRoute(APIRoute):
             try:
                 return await handler(request)
             except InvalidArgument:
-                return unauthorized()
+                return to_response(UNAUTHORIZED)
 
         return handle
 
 
-def _documented(
-    model: Any = None,
-    *,
-    query: tuple[str, ...] = (),
-    problems: tuple[int, ...] = (),
-    by_id: bool = False,
-    body: Any = None,
-    cached: bool = False,
-) -> dict[str, Any]:
-    """The OpenAPI of one route. Arguments are read and refused by the endpoints, alike in every framework."""
-    parameters = [_PARAMETERS[name] for name in query]
-    if by_id:
-        parameters.append(
-            {"name": "id", "in": "path", "required": True, "schema": {"type": "string", "format": "uuid"}}
-        )
-    extra: dict[str, Any] = {"parameters": parameters} if parameters else {}
-    if body is not None:
-        content = {"application/json": {"schema": body.model_json_schema()}}
-        extra["requestBody"] = {"required": True, "content": content}
+class _Problem(JSONResponse):
+    media_type = "application/problem+json"
+
+
+class _EventStream(JSONResponse):
+    media_type = "text/event-stream"
+
+
+def _documented(endpoint: Endpoint) -> dict[str, Any]:
+    """The OpenAPI of one route. Arguments are read and refused by the endpoints, alike in every framework.
+
+    FastAPI makes components of models, and says that each has the media type of the route's response class: so that of
+    a route with no body of its own is a problem's, whose component the other routes refer to.
+    """
+    if endpoint not in OPERATIONS:
+        return {}
+    operation = deepcopy(OPERATIONS[endpoint])
+    responses = {int(status): response for status, response in operation.pop("responses").items()}
+    success = min(responses)
+    if success == 204:
+        for status in responses.keys() - {success}:
+            responses[status] = {"model": NotificationProblem, "description": responses[status]["description"]}
+    else:
+        del responses[success]  # FastAPI makes it of the model
+    if "requestBody" in operation:
+        operation["requestBody"]["content"]["application/json"]["schema"] = NotificationIds.model_json_schema()
     return {
-        "response_model": model,
-        "status_code": 204 if model is None else 200,
-        "responses": _problems(401, *problems, 503) | ({304: {}} if cached else {}),
-        "openapi_extra": extra or None,
+        "summary": operation.pop("summary"),
+        "description": endpoint.__doc__,
+        "response_model": _MODELS.get(endpoint),
+        "response_class": _Problem
+        if success == 204
+        else _EventStream
+        if endpoint is endpoints.stream
+        else JSONResponse,
+        "status_code": success,
+        "responses": responses,
+        "openapi_extra": operation or None,
     }
 
 
-def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    # Not as a `model`: FastAPI would say that they are application/json.
-    content = {"application/problem+json": {"schema": Problem.model_json_schema()}}
-    return {status: {"content": content} for status in statuses}
-
-
-def _parameter(name: str, description: str, **schema: Any) -> dict[str, Any]:
-    return {"name": name, "in": "query", "required": False, "description": description, "schema": schema}
-
-
-_MOST: Final = endpoints.MAX_PER_PAGE
-_PARAMETERS: Final = {
-    "page": _parameter("page", "Which numbered page.", type="integer", minimum=1, default=1),
-    "perPage": _parameter("perPage", f"Its size; more than {_MOST} is {_MOST}.", type="integer", minimum=1, default=20),
-    "limit": _parameter("limit", f"Size of a keyset page; more than {_MOST} is {_MOST}.", type="integer", minimum=1),
-    "before": _parameter("before", "The `next` of the keyset page before.", type="string"),
-    "type": _parameter("type", "Only these types, separated by commas.", type="string"),
-    "max": _parameter("max", "Stop counting here.", type="integer", minimum=1),
-    "seen": _parameter("seen", "Leave unread what changed after this time.", type="string", format="date-time"),
-}
-_OPENAPI: Final[dict[Endpoint, dict[str, Any]]] = {
-    endpoints.list_notifications: _documented(
-        NotificationPage | NotificationKeysetPage, query=("page", "perPage", "type", "before", "limit"), problems=(422,)
-    ),
-    endpoints.list_unread: _documented(list[NotificationItem], query=("type",), problems=(422,)),
-    endpoints.count_unread: _documented(UnreadCount, query=("type", "max"), problems=(422,), cached=True),
-    endpoints.mark_many_read: _documented(MarkedRead, body=NotificationIds, problems=(403, 413, 422)),
-    endpoints.mark_all_read: _documented(query=("type", "seen"), problems=(403, 422)),
-    endpoints.mark_read: _documented(by_id=True, problems=(403, 404)),
-    endpoints.mark_unread: _documented(by_id=True, problems=(403, 404)),
-    endpoints.delete: _documented(by_id=True, problems=(403, 404)),
+_MODELS: Final[dict[Endpoint, Any]] = {
+    endpoints.list_notifications: NotificationPage | NotificationKeysetPage,
+    endpoints.list_unread: list[NotificationItem],
+    endpoints.count_unread: NotificationCount,
+    endpoints.mark_many_read: NotificationsUpdated,
+    endpoints.stream: NotificationCount | NotificationItem | NotificationReadFrame | NotificationIdFrame,
 }

@@ -1,26 +1,34 @@
-"""The event stream of one recipient as an ASGI response of its own: no generator, no task per frame (docs/wire.md)."""
+"""The event stream of one recipient as an ASGI response, without a generator or a task per frame (docs/wire.md)."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
-from contextlib import asynccontextmanager, nullcontext
-from typing import Any, Final, Self, TypeAlias
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, MutableMapping
+from contextlib import asynccontextmanager, nullcontext, suppress
+from functools import partial
+from types import TracebackType
+from typing import Any, Final, Self, TypeAlias, TypeVar
 
-from .._seldom import Seldom
+from .._log_throttle import LogThrottle
 from ..errors import StoreError, TooManyStreams
-from ..hub import Subscription
+from ..hub import Subscription, Writer
+from ..hub.backplane import cancel
+from ..hub.events import REFETCH, Event
 from ..inbox import Inbox
 from ..model import Recipient, to_millis, utc_now
-from ..sse import SOMETHING_CHANGED, Event
+from ..store import supports
+from ._connection import close_connection
+from ._daphne import count_bytes_of
+from ._uvicorn import uvicorn_writer
 
-__all__ = ["HEADERS", "StreamResponse", "ending_in_time", "opening"]
+__all__ = ["HEADERS", "StreamResponse", "begin", "close_deadline", "open_stream", "subscribe"]
 
 _log = logging.getLogger("notistore.web")
-_failing, _refusing = Seldom(), Seldom()
+_failing, _refusing = LogThrottle(), LogThrottle()
 
+T = TypeVar("T")
 Scope: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -29,120 +37,236 @@ HEADERS: Final = {
     "content-type": "text/event-stream",
     "cache-control": "no-cache, no-transform",
     "x-accel-buffering": "no",
+    "x-content-type-options": "nosniff",
 }
-_POLL: Final = 30_000  # milliseconds until a browser that was given no stream comes back for its count
-_GRACE: Final = 1.0  # seconds a reader has to take what is left once its stream has ended
+_POLL: Final = 30_000  # milliseconds until a browser that got no stream polls again
+_LONG: Final = 1.0  # seconds for the first count, after which a disconnect of the client is checked for
+CLOSE_TIMEOUT: Final = 1.0  # seconds until unsent bytes of an ended stream are dropped
 
 
 class StreamResponse:
-    """Serves `GET .../stream`: the count first, then every event until either side ends it.
+    """The response to `GET .../stream`: the count first, then every event until either side ends it.
 
-    Without a hub, past a cap, or while the store fails, it gives what it can and ends with a `retry:` that makes the
-    browser poll: an error status would end an EventSource for good.
+    It is an ASGI app for one request. Without ASGI, send `status` and `headers`, then the bytes of `frames()`.
+
+    Without a hub, over a limit, or while the store fails, it sends the count if it can and ends with a `retry:`, which
+    makes the browser poll: after an error status an EventSource does not reconnect.
     """
 
+    __slots__ = ("_inbox", "_recipient", "resumed")
+
+    status: Final = 200
+    headers: Final[Mapping[str, str]] = HEADERS
+
     def __init__(self, inbox: Inbox, recipient: Recipient, *, resumed: bool = False) -> None:
+        self.resumed = resumed
         self._inbox = inbox
         self._recipient = recipient
-        self._resumed = resumed
+
+    @asynccontextmanager
+    async def frames(
+        self, *, live: bool = True, scope: Mapping[str, Any] | None = None
+    ) -> AsyncIterator[AsyncIterator[bytes]]:
+        """The bytes to send, as they come: `async with response.frames() as frames`, then `async for`.
+
+        The iteration ends with the stream, or after the count if not `live`. Leaving the block ends the stream. If the
+        client then reads nothing for a second, its unsent bytes are dropped.
+
+        Args:
+            live: continue after the count.
+            scope: the request's scope on an ASGI server: the connection of a client that does not read is then closed.
+                Without it the server has to close it.
+
+        Raises:
+            ConnectionResetError: a write in the block was cancelled, since the client does not read. Treat it as a
+                disconnect: nothing more can be written.
+        """
+        async with open_stream(self._inbox, self._recipient, resumed=self.resumed, live=live) as (greeting, stream):
+            if stream is None:
+                yield _chain(greeting)
+                return
+            try:
+                async with close_deadline(stream, scope=scope) as deadline:
+                    yield _chain(greeting, stream)
+            except TimeoutError:
+                if not deadline.expired():
+                    raise
+                raise ConnectionResetError(f"the reader took nothing for {CLOSE_TIMEOUT} s after its end") from None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] == "HEAD":
             await _start(send)
             await send({"type": "http.response.body", "body": b""})
             return
-        async with _subscribe(self._inbox, self._recipient) or nullcontext() as stream:
-            greeting, lasts = await _begin(self._inbox, self._recipient, stream, resumed=self._resumed)
+        async with subscribe(self._inbox, self._recipient) or nullcontext() as stream:
+            beginning = begin(self._inbox, self._recipient, stream, resumed=self.resumed)
+            begun = await _unless_client_leaves(receive, beginning)
+            if begun is None:
+                return
+            greeting, lasts = begun
             await _start(send)
             await send({"type": "http.response.body", "body": greeting, "more_body": lasts})
-            del greeting  # not for as long as the stream lasts
+            del beginning, begun, greeting  # released now, not when the stream ends
             if lasts and stream is not None:
-                await _serve(stream, receive, send)
+                await _serve(stream, scope, receive, send)
 
 
 @asynccontextmanager
-async def opening(
+async def open_stream(
     inbox: Inbox, recipient: Recipient, *, resumed: bool = False, live: bool = True
 ) -> AsyncIterator[tuple[bytes, Subscription | None]]:
-    """What a stream begins with, and what it goes on with; None where it ends there. Not `live` is as without a hub."""
-    async with (_subscribe(inbox, recipient) if live else None) or nullcontext() as stream:
-        greeting, lasts = await _begin(inbox, recipient, stream, resumed=resumed)
-        yield greeting, stream if lasts else None
+    """The first bytes of a stream, and the subscription for the rest; None if it ends after the first.
+
+    With `live=False` it always ends then, which makes browsers poll.
+    """
+    async with (subscribe(inbox, recipient) if live else None) or nullcontext() as stream:
+        greeting, lasts = await begin(inbox, recipient, stream, resumed=resumed)
+        if stream is None or not lasts:
+            yield greeting, None
+            return
+        # The caller may never ask for the next bytes: an async generator that is abandoned, as by Django when a client
+        # aborts, ends only when it is garbage collected.
+        task = asyncio.current_task()
+        assert task is not None
+        end = partial(_end, stream)
+        task.add_done_callback(end)
+        try:
+            yield greeting, stream
+        finally:
+            task.remove_done_callback(end)
 
 
-async def _begin(
+def _end(stream: Subscription, task: asyncio.Task[Any]) -> None:
+    stream.end("left")
+
+
+async def _chain(greeting: bytes, stream: Subscription | None = None) -> AsyncIterator[bytes]:
+    yield greeting
+    if stream is not None:
+        count = count_bytes_of(stream)
+        async for data in stream:
+            if count is not None:
+                count(data)
+            yield data
+
+
+async def begin(
     inbox: Inbox, recipient: Recipient, stream: Subscription | None, *, resumed: bool
 ) -> tuple[bytes, bool]:
-    """What a stream begins with, and whether it goes on. Subscribed before counted: no event falls between the two."""
+    """The first bytes of a stream, and whether it continues. It subscribes before it counts, so that no event is
+    missed."""
     try:
-        unread = await inbox.unread_count(recipient)
+        if stream is not None and stream.counter is not None and supports(inbox.store, "unread_counts"):
+            unread = await stream.unread_count()
+        else:
+            unread = await inbox.unread_count(recipient)
     except StoreError:
-        if (unsaid := _failing.unsaid()) is not None:
-            _log.exception("the store failed while a stream began; its browser tries again (%d more before)", unsaid)
+        if (suppressed := _failing.suppressed()) is not None:
+            _log.exception("the store failed while a stream began; the browser will retry (%d suppressed)", suppressed)
         return f"retry: {_soon()}\n\n".encode(), False
     retry = _POLL if stream is None else _soon()
     greeting = Event.count(unread, id=str(to_millis(utc_now())), retry=retry).encode()
     if resumed:
-        greeting += SOMETHING_CHANGED.encode()
+        greeting += REFETCH.encode()
     return greeting, stream is not None
 
 
-def _subscribe(inbox: Inbox, recipient: Recipient) -> Subscription | None:
+async def _unless_client_leaves(receive: Receive, begin: Coroutine[Any, Any, T]) -> T | None:
+    """The result; None if the client disconnected meanwhile. Otherwise, if the store hangs, streams of disconnected
+    clients would count towards the limit."""
+    beginning = asyncio.create_task(begin)
+    waiting: list[asyncio.Task[Any]] = [beginning]
+    try:
+        done, _ = await asyncio.wait(waiting, timeout=_LONG)
+        if not done:
+            waiting.append(asyncio.create_task(_wait_for_disconnect(receive)))
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        return beginning.result() if beginning.done() else None
+    finally:
+        await cancel(*waiting)
+
+
+def subscribe(inbox: Inbox, recipient: Recipient) -> Subscription | None:
     if inbox.hub is None:
         return None
     try:
-        return inbox.hub.subscribe(recipient)
+        return inbox.hub.subscribe(recipient, counter=None if inbox.blocking else inbox)
     except TooManyStreams as error:
-        if (unsaid := _refusing.unsaid()) is not None:
-            _log.warning("a stream was turned to polling: %s (%d more before)", error, unsaid)
+        if (suppressed := _refusing.suppressed()) is not None:
+            _log.warning("a stream ends after its count, and the browser polls: %s (%d suppressed)", error, suppressed)
         return None
 
 
 def _soon() -> int:
-    """Milliseconds until a browser reconnects, spread so that a restart does not bring all back at once."""
+    """Milliseconds until a browser reconnects, with jitter, so that after a restart not all reconnect at once."""
     return random.randint(1000, 3000)
 
 
-async def _serve(stream: Subscription, receive: Receive, send: Send) -> None:
-    """Write what the stream gives until it ends; end it when the client has gone.
-
-    The writing is a task of its own, so that the hub can run `write` in its name, and neither a write that waits nor
-    the wait for the client holds up the other.
-    """
-
-    async def write(data: bytes) -> None:
-        await send({"type": "http.response.body", "body": data, "more_body": data != b""})
-
-    writing = stream.pump(write)
+async def _serve(stream: Subscription, scope: Scope, receive: Receive, send: Send) -> None:
+    """Write the stream's events until it ends or the client disconnects."""
+    write = partial(_write, send, count_bytes_of(stream))
+    writer = uvicorn_writer(stream, write, scope, send) or Writer(stream, write)
+    stream.write_to(writer)
     try:
-        async with ending_in_time(stream) as limit:
-            writing.add_done_callback(limit.end_now)
-            while (await receive())["type"] != "http.disconnect":
-                pass
-            stream.end("left")
-            writing.remove_done_callback(limit.end_now)
-            await asyncio.wait([writing])
+        try:
+            async with close_deadline(stream, 0) as limit:
+                await _wait_for_disconnect(receive)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+        stream.end("left")
+        async with close_deadline(stream, scope=scope) as limit:
+            await writer.drain()
+            await send({"type": "http.response.body", "body": b""})
     except TimeoutError:
         if not limit.expired():
             raise
-        if not writing.done():
-            _log.info("a stream's reader took nothing for %s s after its end (%s)", _GRACE, stream.ended)
+        _log.info("a stream's client read nothing for %s s after the stream's end (%s)", CLOSE_TIMEOUT, stream.ended)
+        writer.abort()
+        with suppress(TimeoutError):  # the connection could not be closed
+            await asyncio.wait_for(_wait_for_disconnect(receive), CLOSE_TIMEOUT)
     finally:
-        if writing.cancel():
-            await asyncio.wait([writing])
-    if not writing.cancelled():
-        writing.result()
+        await writer.cancel()
 
 
-class ending_in_time:  # noqa: N801 - it reads as what it does
-    """Raises TimeoutError in whoever still writes a stream a second after it has ended: a reader that takes nothing
-    more would otherwise hold that task, and the server's shutdown, for ever."""
+async def _write(send: Send, count: Callable[[bytes], None] | None, data: bytes) -> None:
+    if count is not None:
+        count(data)
+    await send({"type": "http.response.body", "body": data, "more_body": True})
 
-    __slots__ = ("_limit", "_stream")
 
-    def __init__(self, stream: Subscription) -> None:
+async def _wait_for_disconnect(receive: Receive) -> None:
+    """Return when the client has disconnected. If the server does not report it, wait until cancelled.
+
+    After the request's body ASGI allows no message but `http.disconnect`. aiohttp-asgi repeats the empty body without
+    waiting: to continue receiving would block the event loop.
+    """
+    complete = False
+    while (message := await receive())["type"] != "http.disconnect":
+        if complete:
+            await asyncio.get_running_loop().create_future()
+        complete = not message.get("more_body", False)
+
+
+class close_deadline:  # noqa: N801 - used as a function is, as asyncio.timeout
+    """Raises TimeoutError in the task if it is still in the block this number of seconds after the stream has ended.
+
+    A client that does not read would otherwise block that task, and the server's shutdown. With a `scope` its
+    connection is closed too: not by that task, which may be inside one of the server's writes. After a full backlog and
+    once the hub is closed, that is also done where the task has left the block but the client has not taken all bytes:
+    the server may have buffered the rest, and its shutdown waits.
+    """
+
+    __slots__ = ("_closing", "_limit", "_scope", "_seconds", "_stream")
+
+    def __init__(
+        self, stream: Subscription, seconds: float = CLOSE_TIMEOUT, *, scope: Mapping[str, Any] | None = None
+    ) -> None:
         self._stream = stream
+        self._seconds = seconds
+        self._scope = scope
         self._limit = asyncio.timeout(None)
+        self._closing: asyncio.TimerHandle | None = None
 
     async def __aenter__(self) -> Self:
         await self._limit.__aenter__()
@@ -151,28 +275,31 @@ class ending_in_time:  # noqa: N801 - it reads as what it does
             self._end_soon()
         return self
 
-    async def __aexit__(self, *exc: Any) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
         self._stream.on_end = None
-        await self._limit.__aexit__(*exc)
+        # A task that the server cancels during its shutdown leaves a connection that still has to be closed.
+        if self._closing is not None and self._scope is not None and kind is None:
+            self._closing.cancel()
+            if self._stream.ended in ("backlog", "closed"):  # of many that end, as at a lifetime, the search is costly
+                end, close = self._closing.when(), partial(close_connection, self._scope, if_unsent=True)
+                asyncio.get_running_loop().call_at(end, close)
+        await self._limit.__aexit__(kind, error, traceback)
 
     def expired(self) -> bool:
-        """Whether the TimeoutError that was raised is this one."""
+        """Whether the TimeoutError was raised by this deadline."""
         return self._limit.expired()
 
-    def end_now(self, _: object) -> None:
-        """There is nothing left to wait for."""
-        self._end_at(0)
-
     def _end_soon(self) -> None:
-        if self._limit.when() is None:
-            self._end_at(asyncio.get_running_loop().time() + _GRACE)
-
-    def _end_at(self, when: float) -> None:
-        if self._stream.on_end is not None and not self._limit.expired():
-            self._limit.reschedule(when)
+        loop = asyncio.get_running_loop()
+        end = loop.time() + self._seconds
+        self._limit.reschedule(end)
+        if self._scope is not None and self._stream.ended != "left":
+            self._closing = loop.call_at(end, close_connection, self._scope)
 
 
 async def _start(send: Send) -> None:
-    # A list of its own: middleware adds to it, a session's cookie for one.
+    # A copy: middleware adds to it, for example a session cookie.
     headers = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
     await send({"type": "http.response.start", "status": 200, "headers": headers})

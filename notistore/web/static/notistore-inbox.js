@@ -1,18 +1,8 @@
 /**
  * <notistore-inbox src="/notifications"></notistore-inbox>: a bell, its badge, and the inbox behind it.
  *
- * Attributes  src          where the routes are; "/notifications" by default
- *             credentials  "include" sends cookies to another origin
- * Properties  labels       texts to replace, by the names of LABELS; {n} and {title} are filled in
- *             headers      sent with every request but the stream's, such as {"X-CSRFToken": token}
- *             open         whether the panel is open
- * Event       notistore:notification (bubbles, composed; detail: the item) for each that arrives while the page is open
- * Parts       bell badge panel header heading mark-all notice scroll list row unread title time body progress bar
- *             action tool blank retry more
- * Style       --notistore-accent, -badge, -surface, -text, -muted, -line, -hover, -danger, -radius, -width, and
- *             --notistore-color-scheme: "light dark" follows the system, "light" or "dark" does not
- *
- * Whatever a notification holds is set as text; only http(s) URLs become links.
+ * docs/element.md lists its attributes, properties, events, slots, parts and styles; notistore-inbox.d.ts has the types.
+ * Whatever a notification holds is set as text; only http(s) and relative URLs become links and images.
  */
 
 const LABELS = {
@@ -45,10 +35,11 @@ const LARGEST_BADGE = 99;
 const COALESCE = 30; // milliseconds, as all below: frames that come together cause one request
 const THROTTLE = 1_000; // between two requests for the same
 const SETTLE = 5_000; // until a list that followed a change frame by frame is checked
-const RETRY = 5_000; // until a count or a list that failed is tried again
-const DOWN = 3_000; // for so long a stream may be away before anybody is told
+const RETRY = 5_000; // until a failed request for a count or a list is retried
+const DOWN = 3_000; // how long a stream may be down before the user is shown a message
 const TIMEOUT = 15_000; // for one request
 const BACKOFF = [1_000, 30_000]; // before a stream that was refused is opened again: at first, and at most
+const RECONNECT = 3_000; // before a stream that ended is read again, where the server does not say
 
 /** Runs a job soon after it is requested: once for many requests, one at a time, at most every THROTTLE. */
 class Throttle {
@@ -88,6 +79,74 @@ class Throttle {
   }
 }
 
+/**
+ * An EventSource whose requests carry headers. It reads the stream by fetch, and reconnects as the browser's own does:
+ * after the server's `retry:`, then longer after each failure, with the id of the last event. Anything but a stream
+ * closes it.
+ */
+class FetchEventSource extends EventTarget {
+  readyState = EventSource.CONNECTING;
+  #request;
+  #closing = new AbortController();
+  #retry = RECONNECT;
+  #lastEventId = "";
+
+  /** `request(headers, signal)` fetches the stream: a promise of the response. */
+  constructor(request) {
+    super();
+    this.#request = request;
+    this.#run(this.#closing.signal);
+  }
+
+  close() {
+    this.readyState = EventSource.CLOSED;
+    this.#closing.abort();
+  }
+
+  async #run(signal) {
+    for (let failures = 0; !signal.aborted; failures++) {
+      try {
+        const lastEventId = this.#lastEventId && { "Last-Event-ID": this.#lastEventId };
+        const response = await this.#request({ Accept: "text/event-stream", ...lastEventId }, signal);
+        if (!response.ok || !response.headers.get("Content-Type")?.startsWith("text/event-stream")) {
+          this.close();
+          this.dispatchEvent(new Event("error"));
+          return;
+        }
+        failures = 0;
+        this.readyState = EventSource.OPEN;
+        this.dispatchEvent(new Event("open"));
+        await this.#read(response.body.pipeThrough(new TextDecoderStream()).getReader());
+      } catch {} // the connection was lost, or never made
+      if (signal.aborted) return;
+      this.readyState = EventSource.CONNECTING;
+      this.dispatchEvent(new Event("error"));
+      const longest = Math.max(this.#retry, BACKOFF[1]);
+      const wait = Math.min(longest, this.#retry * 2 ** failures) * (failures ? 0.5 + Math.random() / 2 : 1);
+      await new Promise((resume) => setTimeout(resume, wait));
+    }
+  }
+
+  async #read(reader) {
+    let [rest, type, data] = ["", "", []];
+    for (let chunk; !(chunk = await reader.read()).done; ) {
+      const lines = (rest + chunk.value).split(/\r\n|\n|\r(?!$)/); // a CR at the end may be half of a CRLF
+      rest = lines.pop();
+      for (const line of lines) {
+        const [, field, value = ""] = /^([^:]*)(?:: ?(.*))?$/s.exec(line);
+        if (field === "event") type = value;
+        else if (field === "data") data.push(value);
+        else if (field === "id") this.#lastEventId = value;
+        else if (field === "retry" && /^\d+$/.test(value)) this.#retry = Number(value);
+        else if (!line) {
+          if (data.length) this.dispatchEvent(new MessageEvent(type || "message", { data: data.join("\n") }));
+          [type, data] = ["", []];
+        }
+      }
+    }
+  }
+}
+
 /** An element whose class is its part as well. */
 function h(tag, name, attributes = {}, ...children) {
   const element = document.createElement(tag);
@@ -114,8 +173,13 @@ function setText(element, text) {
 }
 
 function setAttribute(element, name, value) {
-  if (element.getAttribute(name) !== value) element.setAttribute(name, value);
+  if (value === null) element.removeAttribute(name);
+  else if (element.getAttribute(name) !== value) element.setAttribute(name, value);
 }
+
+/** What tells whether headers have changed: one function is as good as another, which is asked at each request. */
+const canonical = (headers) => (typeof headers === "function" ? "" : JSON.stringify([...new Headers(headers ?? {})]));
+const NO_HEADERS = canonical({});
 
 const fill = (label, values) => label.replace(/\{(\w+)\}/g, (_, name) => values[name]);
 const asText = (value) => (typeof value === "string" || typeof value === "number" ? String(value).trim() : "");
@@ -123,6 +187,7 @@ const firstText = (data, ...names) => names.map((name) => asText(data[name])).fi
 const titleOf = ({ data, type }) => firstText(data, "title", "subject", "heading", "name") || type;
 const bodyOf = ({ data }) => firstText(data, "message", "body", "text", "description", "content");
 const progressOf = ({ data }) => (Number.isFinite(data.progress) ? Math.min(100, Math.max(0, data.progress)) : null);
+const actorOf = ({ data }) => ({ name: firstText(data.actor ?? {}, "name"), avatar: safeUrl(data.actor?.avatar) });
 
 /** An http(s) address, where relative against the page's, as a URL; null for anything else. */
 function safeUrl(address) {
@@ -158,12 +223,15 @@ function relativeTime(format, time) {
 /** One notification: its item, and the elements that show it, which live as long as it does. */
 class Row {
   static #made = 0;
+  #pictured; // the name and the address of the avatar that is shown
 
   constructor(item) {
     const id = `row-${++Row.#made}`;
     this.item = item;
     this.mark = h("span", "mark", { id: `${id}-unread` });
-    this.title = h("span", "title", { id, dir: "auto" });
+    this.avatar = h("span", "avatar", { "aria-hidden": "true" });
+    this.title = h("a", "title", { id, dir: "auto", rel: "noopener noreferrer" });
+    this.actor = h("div", "actor", { id: `${id}-actor`, dir: "auto" });
     this.time = h("time", "time", { id: `${id}-time` });
     this.body = h("div", "body", { id: `${id}-body`, dir: "auto" });
     this.bar = h("span", "bar");
@@ -175,12 +243,13 @@ class Row {
     this.toggle = h("button", "tool", {}, icon("M5 13l4 4L19 7"));
     this.remove = h("button", "tool", {}, icon("M6 6l12 12M18 6L6 18"));
     const line = h("div", "line", {}, this.title, this.time);
+    const foot = h("div", "foot", {}, this.link, this.plain, h("div", "tools", {}, this.toggle, this.remove));
     this.article = h(
       "article", "",
-      { "aria-labelledby": `${id}-unread ${id}`, "aria-describedby": `${id}-body ${id}-time`, "aria-keyshortcuts": "Enter Space Delete" },
+      { "aria-labelledby": `${id}-unread ${id}`, "aria-describedby": `${id}-actor ${id}-body ${id}-time`, "aria-keyshortcuts": "Enter Space Delete" },
       this.mark,
-      h("div", "content", {}, line, this.body, this.meter, this.link, this.plain),
-      h("div", "tools", {}, this.toggle, this.remove),
+      this.avatar,
+      h("div", "content", {}, line, this.actor, this.body, this.meter, foot),
     );
     this.element = h("li", "row", { "data-id": item.id }, this.article);
     this.setCurrent(false);
@@ -201,7 +270,11 @@ class Row {
     setAttribute(this.element, "part", this.element.className);
     setText(this.mark, unread ? labels.isUnread : "");
     setText(this.title, titleOf(item));
+    const link = safeUrl(item.data.link);
+    setAttribute(this.title, "href", link);
+    setAttribute(this.title, "tabindex", link ? "-1" : null); // Enter on the row follows it
     setText(this.body, bodyOf(item));
+    this.#paintActor(actorOf(item));
 
     const progress = progressOf(item);
     this.meter.hidden = progress === null;
@@ -215,8 +288,7 @@ class Row {
     const label = asText(action.label) || (href ? labels.open : asText(action.url));
     setText(this.link, href ? label : "");
     setText(this.plain, href ? "" : label);
-    if (href) setAttribute(this.link, "href", href);
-    else this.link.removeAttribute("href");
+    setAttribute(this.link, "href", href);
 
     const toggle = unread ? labels.markRead : labels.markUnread;
     for (const name of ["aria-label", "title"]) {
@@ -224,6 +296,20 @@ class Row {
       setAttribute(this.remove, name, labels.remove);
     }
     this.paintTime(times);
+  }
+
+  /** The picture, or the name's first letter where there is none or it cannot be shown. */
+  #paintActor({ name, avatar }) {
+    setText(this.actor, name);
+    this.avatar.hidden = !name && !avatar;
+    if (this.#pictured?.name === name && this.#pictured.avatar === avatar) return;
+    this.#pictured = { name, avatar };
+    const initial = [...name].slice(0, 1).join("").toUpperCase();
+    this.avatar.replaceChildren(initial);
+    if (!avatar) return;
+    const picture = h("img", "", { alt: "", loading: "lazy", referrerpolicy: "no-referrer", src: avatar });
+    picture.addEventListener("error", () => picture.replaceWith(initial));
+    this.avatar.replaceChildren(picture);
   }
 
   paintTime({ relative, absolute }) {
@@ -235,11 +321,12 @@ class Row {
 }
 
 export class NotistoreInbox extends HTMLElement {
-  static observedAttributes = ["src", "credentials"];
-
-  headers = {};
+  static observedAttributes = ["src", "credentials", "types"];
 
   #labels = LABELS;
+  #headers = {};
+  #refreshing; // what `headers` gives after a 401, while it is waited for
+  #refreshes = 0; // how often that has ended
   #times;
   #ui = {};
   #rows = new Map(); // by id; their order is the list's
@@ -253,6 +340,7 @@ export class NotistoreInbox extends HTMLElement {
 
   #session; // aborts everything that belongs to one src
   #opened; // aborts what an open panel needs; null while it is closed
+  #opensLater = false; // once it is in a document
   #stream;
   #refusals = 0;
   #reopening;
@@ -273,6 +361,7 @@ export class NotistoreInbox extends HTMLElement {
     super();
     this.attachShadow({ mode: "open" }).adoptedStyleSheets = [STYLE];
     this.#build();
+    for (const name of ["labels", "headers", "open"]) this.#upgrade(name);
   }
 
   connectedCallback() {
@@ -294,6 +383,20 @@ export class NotistoreInbox extends HTMLElement {
     });
     this.#connect();
     this.#render();
+    this.open = this.#opensLater;
+    this.#opensLater = false;
+  }
+
+  /** Takes over a property that was set before the element was defined, when it hid the class's own. */
+  #upgrade(name) {
+    if (!Object.hasOwn(this, name)) return;
+    const value = this[name];
+    delete this[name];
+    this[name] = value;
+  }
+
+  get #isActive() {
+    return Boolean(this.#session && !this.#session.signal.aborted);
   }
 
   disconnectedCallback() {
@@ -305,7 +408,7 @@ export class NotistoreInbox extends HTMLElement {
   }
 
   attributeChangedCallback(name, before, after) {
-    if (before === after || !this.#session || this.#session.signal.aborted) return;
+    if (before === after || !this.#isActive) return;
     this.disconnectedCallback();
     this.#forget();
     this.connectedCallback();
@@ -321,12 +424,27 @@ export class NotistoreInbox extends HTMLElement {
     this.#render();
   }
 
+  get headers() {
+    return this.#headers;
+  }
+
+  set headers(headers) {
+    const before = this.#headers;
+    this.#headers = headers;
+    if (this.#isActive && canonical(before) !== canonical(headers)) this.reconnect();
+  }
+
+  get count() {
+    return this.#count;
+  }
+
   get open() {
-    return Boolean(this.#opened);
+    return Boolean(this.#opened) || this.#opensLater;
   }
 
   set open(open) {
-    if (this.open === Boolean(open)) return;
+    if (!this.#isActive) this.#opensLater = Boolean(open);
+    if (!this.#isActive || Boolean(this.#opened) === Boolean(open)) return;
     if (!open) {
       this.#opened.abort();
       this.#opened = null;
@@ -355,7 +473,10 @@ export class NotistoreInbox extends HTMLElement {
 
   #connect() {
     this.#disconnect();
-    const stream = new EventSource(this.#url("/stream"), { withCredentials: this.#credentials === "include" });
+    const byFetch = (headers, signal) => this.#fetch("/stream", { headers, signal, cache: "no-store" });
+    const stream = canonical(this.#headers) !== NO_HEADERS
+      ? new FetchEventSource(byFetch)
+      : new EventSource(this.#url("/stream"), { withCredentials: this.#credentials === "include" });
     const frames = { notification: this.#onNotification, read: this.#onRead, unread: this.#onUnread, delete: this.#onDelete };
     for (const [name, handle] of Object.entries(frames)) {
       stream.addEventListener(name, ({ data }) => {
@@ -366,22 +487,22 @@ export class NotistoreInbox extends HTMLElement {
         handle.call(this, value);
       });
     }
-    stream.onopen = () => {
+    stream.addEventListener("open", () => {
       this.#refusals = 0;
       clearTimeout(this.#down);
       this.#down = undefined;
       this.#setState("live");
-      this.#refetch(); // for what changed while no stream told
-    };
+      this.#refetch(); // for changes made while there was no stream
+    });
     const watch = () => (this.#down ??= setTimeout(() => this.#counter.request(), DOWN));
-    stream.onerror = () => {
+    stream.addEventListener("error", () => {
       watch();
       if (stream.readyState !== EventSource.CLOSED) return; // the browser reconnects by itself
       this.#counter.request(); // its status says why
       const [first, longest] = BACKOFF;
       const wait = Math.min(longest, first * 2 ** this.#refusals++);
       this.#reopening = setTimeout(() => this.#connect(), wait * (0.5 + Math.random() / 2));
-    };
+    });
     this.#stream = stream;
     watch();
   }
@@ -394,8 +515,8 @@ export class NotistoreInbox extends HTMLElement {
   }
 
   #onNotification(value) {
-    if (typeof value === "number") this.#setCount(value);
-    else if (typeof value?.count === "number" && value.id === undefined) this.#setCount(value.count);
+    const count = typeof value?.count === "number" && value.id === undefined ? value.count : value;
+    if (typeof count === "number" && !this.#types.length) this.#setCount(count);
     else if (typeof value?.id === "string" && typeof value.version === "number") this.#onItem(value);
     else {
       this.#counter.request();
@@ -405,9 +526,14 @@ export class NotistoreInbox extends HTMLElement {
   }
 
   #onItem(item) {
+    const shown = this.#rows.get(item.id)?.item;
+    if (this.#types.length && !this.#types.includes(item.type)) {
+      if (shown) this.#onDelete({ notificationId: item.id }); // it has changed its type
+      return;
+    }
     item.data ??= {};
+    let announced = false;
     if (item.version > 0) {
-      const shown = this.#rows.get(item.id)?.item;
       if (shown && isStale(item, shown)) return;
       if (shown || !this.#isBeyond(item)) this.#put(item);
       if (!this.open) this.#trim();
@@ -417,9 +543,15 @@ export class NotistoreInbox extends HTMLElement {
       const progress = progressOf(item);
       const done = progress === 100 && shown && progressOf(shown) < 100;
       const ticks = item.version > 1 && progress !== null && progress < 100;
-      if (!item.readAt && (done || (news && !ticks))) this.#announce(titleOf(item));
+      announced = !item.readAt && (done || (news && !ticks));
+      if (announced) this.#announce(titleOf(item));
     }
-    this.dispatchEvent(new CustomEvent("notistore:notification", { detail: item, bubbles: true, composed: true }));
+    this.#dispatch("notification", { item, announced });
+  }
+
+  /** Whether the event's default was not prevented. */
+  #dispatch(name, detail, options) {
+    return this.dispatchEvent(new CustomEvent(`notistore:${name}`, { detail, bubbles: true, composed: true, ...options }));
   }
 
   #onRead(value) {
@@ -454,23 +586,53 @@ export class NotistoreInbox extends HTMLElement {
     return this.getAttribute("credentials") === "include" ? "include" : "same-origin";
   }
 
+  get #types() {
+    return (this.getAttribute("types") ?? "").split(",").map((type) => type.trim()).filter(Boolean);
+  }
+
   #url(path) {
     return (this.getAttribute("src") || "/notifications").replace(/\/+$/, "") + path;
   }
 
+  /** The query of a request that concerns many rows: those of the element's types, where it has any. */
+  #query(values) {
+    const types = this.#types;
+    return new URLSearchParams(types.length ? { ...values, type: types.join() } : values);
+  }
+
+  /** fetch with the page's `headers`; where a function gives them, once more after a 401, with what it gives then. */
+  async #fetch(path, options) {
+    const send = async (headers) => {
+      const all = new Headers((await headers) ?? {});
+      new Headers(options.headers).forEach((value, name) => all.set(name, value));
+      return fetch(this.#url(path), { credentials: this.#credentials, ...options, headers: all });
+    };
+    const headers = this.#headers;
+    if (typeof headers !== "function") return send(headers);
+    const refreshes = this.#refreshes;
+    const response = await send(headers({ refresh: false }));
+    if (response.status !== 401) return response;
+    if (refreshes !== this.#refreshes) return send(headers({ refresh: false })); // another request had them refreshed
+    this.#refreshing ??= (async () => headers({ refresh: true }))().finally(() => {
+      this.#refreshing = undefined;
+      this.#refreshes++;
+    });
+    return send(this.#refreshing);
+  }
+
   /** The response; an error with its `status` unless it is a success. */
   async #request(method, path) {
-    const response = await fetch(this.#url(path), {
+    const response = await this.#fetch(path, {
       method,
-      headers: this.headers,
-      credentials: this.#credentials,
       keepalive: method !== "GET", // a link that marks its row read may unload the page
       signal: AbortSignal.any([this.#session.signal, AbortSignal.timeout(TIMEOUT)]),
     });
     if (response.status === 401) {
+      const before = this.#state;
       this.#disconnect();
       this.#forget();
       this.#setState("signed-out");
+      if (before !== "signed-out") this.#dispatch("signed-out");
     }
     if (response.ok) return response;
     throw Object.assign(new Error(`${method} ${response.url}: status ${response.status}`), { status: response.status });
@@ -482,7 +644,7 @@ export class NotistoreInbox extends HTMLElement {
     await this.#posts;
     const counted = this.#counted;
     try {
-      const { count } = await (await this.#request("GET", `/unread/count?max=${LARGEST_BADGE + 1}`)).json();
+      const { count } = await (await this.#request("GET", `/unread/count?${this.#query({ max: LARGEST_BADGE + 1 })}`)).json();
       if (this.#state === "offline") this.#setState("live");
       if (counted === this.#counted) this.#setCount(count);
       else this.#counter.request();
@@ -494,8 +656,7 @@ export class NotistoreInbox extends HTMLElement {
   }
 
   async #fetchPage(before, limit) {
-    const query = new URLSearchParams(before ? { before, limit } : { limit });
-    return (await this.#request("GET", `?${query}`)).json();
+    return (await this.#request("GET", `?${this.#query(before ? { before, limit } : { limit })}`)).json();
   }
 
   #refetch(delay) {
@@ -547,7 +708,8 @@ export class NotistoreInbox extends HTMLElement {
     return this.#turn;
   }
 
-  #retry() {
+  reconnect() {
+    if (!this.#isActive) return;
     this.#failed = false;
     this.#connect();
     this.#counter.request();
@@ -594,7 +756,7 @@ export class NotistoreInbox extends HTMLElement {
     const readAt = new Date().toISOString();
     for (const item of unread) this.#put({ ...item, readAt });
     this.#setCount(0);
-    this.#change("POST", `/read-all?${new URLSearchParams({ seen })}`, () => unread.forEach((item) => this.#restore(item)));
+    this.#change("POST", `/read-all?${this.#query({ seen })}`, () => unread.forEach((item) => this.#restore(item)));
     this.#ui.panel.focus(); // the button has gone
   }
 
@@ -686,9 +848,11 @@ export class NotistoreInbox extends HTMLElement {
   }
 
   #setCount(count) {
+    const before = this.#count;
     this.#counted++;
     this.#count = count;
     this.#render();
+    if (count !== before) this.#dispatch("count", { count });
   }
 
   #setState(state) {
@@ -712,65 +876,92 @@ export class NotistoreInbox extends HTMLElement {
     const ui = this.#ui;
     ui.badge = h("span", "badge", { "aria-hidden": "true" });
     ui.bell = h("button", "bell", { "aria-controls": "panel", "aria-haspopup": "dialog" });
-    ui.bell.append(icon("M6 16.5V11a6 6 0 0 1 12 0v5.5l1.5 2h-15zM10 21a2.2 2.2 0 0 0 4 0"), ui.badge);
+    ui.bell.append(h("slot", "", { name: "bell" }, icon("M6 16.5V11a6 6 0 0 1 12 0v5.5l1.5 2h-15zM10 21a2.2 2.2 0 0 0 4 0")), ui.badge);
     ui.heading = h("h2", "heading", { id: "heading" });
     ui.markAll = h("button", "mark-all");
     ui.notice = h("p", "notice");
     ui.list = h("ul", "list", { role: "list", "aria-labelledby": "heading" });
     ui.message = h("p", "message");
     ui.retry = h("button", "retry");
-    ui.blank = h("div", "blank", {}, ui.message, ui.retry);
+    ui.empty = h("p", "empty");
+    ui.ifEmpty = h("slot", "", { name: "empty" }, ui.empty);
+    ui.blank = h("div", "blank", {}, ui.message, ui.retry, ui.ifEmpty);
     ui.more = h("button", "more");
+    const footer = h("slot", "", { name: "footer" });
+    ui.footer = h("div", "footer", { hidden: "" }, footer);
     ui.panel = h(
       "div", "panel", { id: "panel", role: "dialog", "aria-labelledby": "heading", tabindex: -1 },
       h("div", "header", {}, ui.heading, ui.markAll),
       h("div", "", { role: "status" }, ui.notice),
       h("div", "scroll", {}, ui.list, ui.blank, ui.more),
+      ui.footer,
     );
     ui.live = h("div", "live", { role: "status" });
     this.shadowRoot.append(ui.bell, ui.panel, ui.live);
 
     ui.bell.addEventListener("click", () => (this.open = !this.open));
     ui.markAll.addEventListener("click", () => this.#markAll());
-    ui.retry.addEventListener("click", () => this.#retry());
+    ui.retry.addEventListener("click", () => this.reconnect());
     ui.more.addEventListener("click", () => this.#inTurn(() => this.#fetchMore()));
     ui.list.addEventListener("click", (event) => this.#onClick(event));
+    ui.list.addEventListener("auxclick", (event) => event.button === 1 && event.target.href && this.#onClick(event));
     ui.list.addEventListener("focusin", (event) => this.#setCurrent(this.#rowOf(event.target)));
     this.shadowRoot.addEventListener("keydown", (event) => this.#onKey(event));
-    this.addEventListener("focusout", (event) => event.relatedTarget && (this.open = false));
+    footer.addEventListener("slotchange", () => (ui.footer.hidden = !footer.assignedNodes().length));
+    this.addEventListener("focusout", ({ relatedTarget }) => {
+      if (relatedTarget && !this.contains(relatedTarget)) this.open = false;
+    });
   }
 
-  #onClick({ target }) {
-    const row = this.#rowOf(target);
+  #onClick(event) {
+    const row = this.#rowOf(event.target);
     if (!row) return;
-    if (row.remove.contains(target)) this.#delete(row);
-    else this.#mark(row, row.toggle.contains(target) ? row.unread : true);
+    if (row.remove.contains(event.target)) this.#delete(row);
+    else if (row.toggle.contains(event.target)) this.#mark(row, row.unread);
+    else this.#openRow(row, event);
+  }
+
+  /** Reads it, and follows the link that was clicked unless the page says it does so itself. */
+  #openRow(row, event) {
+    const { item } = row;
+    this.#mark(row, true);
+    if (event.button > 0 || event.ctrlKey || event.metaKey || event.shiftKey) return; // to a tab or window of its own
+    const href = event.target.closest("a[href]")?.href ?? null;
+    if (!this.#dispatch("open", { item, href }, { cancelable: true })) event.preventDefault();
+    if (href) this.open = false;
   }
 
   #onKey(event) {
     if (!this.open || event.ctrlKey || event.altKey || event.metaKey) return;
-    const { list, bell } = this.#ui;
-    const row = this.#rowOf(event.target);
+    const isSlotted = this.contains(event.target); // the page's own, with keys of its own but for Escape
+    const keys = { Escape: () => this.#leave(), ...(isSlotted ? {} : this.#listKeys(event.target)) };
+    if (!Object.hasOwn(keys, event.key)) return;
+    event.preventDefault();
+    event.stopPropagation();
+    keys[event.key]();
+  }
+
+  #listKeys(target) {
+    const { list } = this.#ui;
+    const row = this.#rowOf(target);
     const keys = {
-      Escape: () => {
-        this.open = false;
-        bell.focus();
-      },
       ArrowDown: () => this.#focusRow(row ? row.element.nextElementSibling : list.firstElementChild),
       ArrowUp: () => this.#focusRow(row?.element.previousElementSibling),
       Home: () => this.#focusRow(list.firstElementChild),
       End: () => this.#focusRow(list.lastElementChild),
     };
     if (row) keys.Delete = () => this.#delete(row);
-    if (row?.article === event.target) {
+    if (row?.article === target) {
       // Links and buttons inside it have an Enter and a Space of their own.
       keys[" "] = () => this.#mark(row, row.unread);
-      keys.Enter = () => (row.link.hidden ? this.#mark(row, true) : row.link.click());
+      keys.Enter = () => ([row.title, row.link].find((anchor) => anchor.hasAttribute("href")) ?? row.article).click();
     }
-    if (!Object.hasOwn(keys, event.key)) return;
-    event.preventDefault();
-    event.stopPropagation();
-    keys[event.key]();
+    return keys;
+  }
+
+  #leave() {
+    this.open = false;
+    this.#ui.bell.focus();
   }
 
   /** Below the bell, or above it where there is more room; always within the window. */
@@ -783,8 +974,10 @@ export class NotistoreInbox extends HTMLElement {
     const flip = below < 240 && above > below;
     panel.classList.toggle("above", flip);
     panel.style.maxBlockSize = `min(38rem, ${flip ? above : below}px)`;
-    const end = Math.min(right, document.documentElement.clientWidth - margin);
-    panel.style.left = `${Math.max(margin, end - panel.offsetWidth) - left}px`;
+    const width = document.documentElement.clientWidth;
+    const isRightToLeft = getComputedStyle(this).direction === "rtl";
+    const start = isRightToLeft ? left : Math.min(right, width - margin) - panel.offsetWidth;
+    panel.style.left = `${Math.max(margin, Math.min(start, width - margin - panel.offsetWidth)) - left}px`;
   }
 
   #render() {
@@ -813,8 +1006,11 @@ export class NotistoreInbox extends HTMLElement {
     ui.list.hidden = !rows;
     const stuck = signedOut || offline || this.#failed;
     const why = signedOut ? labels.signedOut : labels.failed;
-    setText(ui.message, stuck ? why : this.#cursor === undefined ? labels.loading : labels.empty);
+    const loading = this.#cursor === undefined;
+    setText(ui.message, stuck ? why : loading ? labels.loading : "");
     setText(ui.retry, stuck ? labels.retry : "");
+    setText(ui.empty, labels.empty);
+    ui.ifEmpty.hidden = stuck || loading;
     setText(ui.more, this.#cursor && rows ? labels.more : "");
   }
 }
@@ -864,34 +1060,45 @@ svg { inline-size: 1.25rem; block-size: 1.25rem; fill: none; stroke: currentColo
 .notice { padding: .5rem 1rem; font-size: .8125rem; color: var(--muted); background: var(--hover); border-block-end: 1px solid var(--line); }
 .scroll { overflow: auto; overscroll-behavior: contain; }
 .list { list-style: none; padding: 0; }
+.footer { padding: .625rem 1rem; border-block-start: 1px solid var(--line); }
 .blank { display: grid; justify-items: center; gap: .5rem; padding: 3.5rem 1.5rem; color: var(--muted); text-align: center; }
 .more { display: block; margin: .5rem; padding: .5rem; text-align: center; }
 
 .row + .row { border-block-start: 1px solid var(--line); }
-article { --row: var(--surface); position: relative; background: var(--row); padding: .8125rem 1rem .8125rem 1.875rem; }
+article { --row: var(--surface); position: relative; display: flex; gap: .75rem; background: var(--row);
+  padding-block: .8125rem; padding-inline: 1.875rem 1rem; }
 article:hover { --row: var(--hover); }
 article:focus-visible { outline-offset: -3px; border-radius: 10px; }
-.unread article { cursor: pointer; }
+.unread article, article:has(.title[href]) { cursor: pointer; }
 .mark { position: absolute; inset-block-start: 1.2rem; inset-inline-start: .8125rem; inline-size: .4375rem; block-size: .4375rem;
   border-radius: 50%; background: var(--accent); color: transparent; font-size: 0; }
-.content { display: grid; gap: .25rem; justify-items: start; min-inline-size: 0; }
-.content > * { max-inline-size: 100%; }
+.avatar { flex: none; inline-size: 2rem; block-size: 2rem; border-radius: 50%; overflow: hidden; display: grid; place-items: center;
+  background: var(--line); color: var(--muted); font-weight: 600; }
+.avatar img { inline-size: 100%; block-size: 100%; object-fit: cover; }
+.content { flex: 1; display: grid; gap: .25rem; justify-items: start; min-inline-size: 0; }
+.content > *, .action { max-inline-size: 100%; min-inline-size: 0; }
 .line { display: flex; gap: .75rem; align-items: baseline; inline-size: 100%; }
+.title, .actor, .body { text-align: -webkit-match-parent; text-align: match-parent; } /* the page's side, whatever the direction of the text */
 .title, .body { display: -webkit-box; -webkit-box-orient: vertical; overflow: hidden; overflow-wrap: anywhere; }
-.title { flex: 1; -webkit-line-clamp: 2; color: var(--muted); }
+.title { flex: 1; -webkit-line-clamp: 2; color: var(--muted); text-decoration: none; }
+.title[href]::after { content: ""; position: absolute; inset: 0; } /* the whole row is the link */
+.action, .tools { z-index: 1; } /* and these are above it */
 .unread .title { color: var(--text); font-weight: 600; }
+.actor { color: var(--muted); font-size: .8125rem; }
 .body { -webkit-line-clamp: 3; color: var(--muted); font-size: .8125rem; white-space: pre-line; }
 .time { flex: none; color: var(--muted); font-size: .75rem; font-variant-numeric: tabular-nums; white-space: nowrap; }
 .meter { display: flex; align-items: center; gap: .625rem; inline-size: 100%; padding-block: .25rem; }
 .progress { flex: 1; block-size: .3125rem; border-radius: 1rem; overflow: hidden; background: var(--line); }
 .bar { display: block; block-size: 100%; border-radius: inherit; background: var(--accent); transition: inline-size .25s ease-out; }
 .percent { min-inline-size: 2.25rem; text-align: end; color: var(--muted); font-size: .75rem; font-variant-numeric: tabular-nums; }
-.action { color: var(--accent); font-size: .8125rem; font-weight: 550; text-decoration: none; border-radius: 4px;
+.action { position: relative; color: var(--accent); font-size: .8125rem; font-weight: 550; text-decoration: none; border-radius: 4px;
   overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .action:hover { text-decoration: underline; text-underline-offset: .2em; }
 .action.plain { color: var(--muted); font-weight: 400; text-decoration: none; }
+.foot { display: contents; }
 .tools { position: absolute; inset-block-start: .5rem; inset-inline-end: .625rem; display: flex; border-radius: 8px; background: var(--row);
   box-shadow: -12px 0 12px var(--row); }
+:host(:dir(rtl)) .tools { box-shadow: 12px 0 12px var(--row); }
 .tool { padding: .3125rem; border-radius: 6px; color: var(--muted); }
 .tool svg { inline-size: 1rem; block-size: 1rem; }
 .tool:hover { color: var(--text); background: var(--line); }
@@ -901,13 +1108,17 @@ article:focus-visible { outline-offset: -3px; border-radius: 10px; }
   article:hover .tools, article:focus-within .tools { opacity: 1; }
 }
 @media (hover: none) {
-  article { display: flex; gap: .5rem; padding-inline-end: .5rem; }
-  .content { flex: 1; }
-  .tools { position: static; flex-direction: column; align-self: start; box-shadow: none; }
-  .tool { padding: .375rem; }
+  article { padding-block-end: .25rem; }
+  .foot { display: flex; align-items: center; min-inline-size: 100%; }
+  .tools { position: relative; inset: auto; margin-inline: auto -.75rem; background: none; box-shadow: none; }
+  .tool { padding: .75rem; }
 }
 @media (prefers-reduced-motion: reduce) { .panel { animation: none; } .bar { transition: none; } }
-@media (forced-colors: active) { .mark, .bar { forced-color-adjust: none; background: Highlight; } }
+@media (forced-colors: active) {
+  .mark, .bar, .badge { forced-color-adjust: none; background: Highlight; color: HighlightText; }
+  .progress, .avatar { border: 1px solid CanvasText; }
+}
 `);
 
-customElements.define("notistore-inbox", NotistoreInbox);
+// A page may load this from two addresses: the first one stays.
+if (!customElements.get("notistore-inbox")) customElements.define("notistore-inbox", NotistoreInbox);
