@@ -1,4 +1,7 @@
-"""Keep a user's in-app notifications in the database you already run, and light the bell the instant one lands."""
+"""In-app notifications, stored in the application's own database and published to open pages at once.
+
+These are the most used names; the others are imported from their modules, such as `notistore.sync` or `notistore.web`.
+"""
 
 from .errors import (
     DuplicateNotification,
@@ -7,14 +10,15 @@ from .errors import (
     NotistoreError,
     OutcomeUnknown,
     StoreError,
+    TooManyStreams,
     Unsupported,
 )
 from .hub import SseHub
+from .hub.events import Event
 from .ids import keyed_id
 from .inbox import Inbox, Message
 from .memory import MemoryStore
 from .model import Actor, Cursor, Notification, Recipient
-from .sse import Event
 from .store import NotificationStore, supports
 
 __all__ = [
@@ -34,6 +38,7 @@ __all__ = [
     "Recipient",
     "SseHub",
     "StoreError",
+    "TooManyStreams",
     "Unsupported",
     "keyed_id",
     "supports",

@@ -1,4 +1,4 @@
-"""The checks core makes so that no store has to: text, numbers, times and JSON."""
+"""Validation of arguments: text, numbers, times and JSON. Core validates, so stores need not."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ MAX_DATA_DEPTH: Final = 30
 MAX_OFFSET: Final = 2**31 - 1
 
 _NUMBER_BOUND: Final = 2**63
-# Control characters would break logs and frames, U+2028/2029 lines in JavaScript, and a lone surrogate has no UTF-8.
+# Control characters can split log lines and event-stream frames, JavaScript takes U+2028 and U+2029 for line ends, and
+# a lone surrogate cannot be encoded as UTF-8.
 _REFUSED_IN_NAMES: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _REFUSED_IN_DATA: Final = re.compile("[\x00\ud800-\udfff]")
 
@@ -48,7 +49,7 @@ def check_int(value: object, field: str, *, at_least: int, at_most: int) -> int:
 
 
 def check_types(types: Iterable[str] | None) -> tuple[str, ...] | None:
-    """Return the filter as a tuple without repeats, or None where it filters nothing (None or empty)."""
+    """Return the type filter as a tuple without repeats, or None if it is None or empty (no filter)."""
     if types is None:
         return None
     if isinstance(types, str):
@@ -76,10 +77,12 @@ def check_time(value: object, field: str, *, error: type[InvalidArgument] = Inva
 
 
 def check_data(value: object, field: str = "data", *, max_bytes: int = MAX_DATA_BYTES) -> dict[str, JsonValue]:
-    """Return a deep copy of a JSON object, tuples turned to lists, or raise `InvalidNotification` naming the place.
+    """Return a deep copy of a JSON object, with tuples as lists.
 
-    Refused: anything that is not JSON, keys that are not strings, NaN and infinities, numbers of magnitude 2**63 and
-    over, NUL and lone surrogates, more than 30 levels, more than `max_bytes` bytes as compact UTF-8 JSON.
+    Raises:
+        InvalidNotification: names the path of a value that is refused: anything that is not JSON, keys that are not
+            strings, NaN and infinities, numbers of magnitude 2**63 and over, NUL and lone surrogates, more than 30
+            levels of nesting, more than `max_bytes` bytes as compact UTF-8 JSON.
     """
     if not isinstance(value, Mapping):
         raise InvalidNotification(field, f"expected a JSON object (a mapping with string keys), got {_describe(value)}")
@@ -88,7 +91,7 @@ def check_data(value: object, field: str = "data", *, max_bytes: int = MAX_DATA_
     if size > max_bytes:
         raise InvalidNotification(
             field,
-            f"expected at most {max_bytes} bytes of JSON, got {size}; store what is large elsewhere and link to it",
+            f"expected at most {max_bytes} bytes of JSON, got {size}; store large content elsewhere and link to it",
         )
     return copied
 
@@ -99,7 +102,7 @@ def _copy_object(value: Mapping[object, object], where: str, depth: int) -> dict
     for key, item in value.items():
         if not isinstance(key, str):
             raise InvalidNotification(where, f"expected string keys, got the key {_describe(key)}")
-        name = _copy_text(key, where)  # before it becomes part of a place
+        name = _copy_text(key, where)  # before it becomes part of a path
         copied[name] = _copy_value(item, f"{where}.{name}", depth)
     return copied
 

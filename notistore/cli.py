@@ -1,4 +1,4 @@
-"""The command line: `notistore demo`, `notistore stores`, `notistore conform`."""
+"""The command line: `notistore demo`, `notistore stores`, `notistore element`, `notistore conform`."""
 
 from __future__ import annotations
 
@@ -11,14 +11,16 @@ from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 
+from .discovery import installed_stores
 from .errors import InvalidArgument, StoreError
-from .stores import installed_stores
+from .web._element import copy_element
 
 __all__ = ["main"]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command. Returns the exit status: 0, or 1 where a store does not conform or could not be opened."""
+    """Run one command. Returns the exit status: 0; 1 after an error, or if a target does not conform; 2 for wrong
+    arguments."""
     arguments = _parser().parse_args(argv)
     try:
         status: int = arguments.run(arguments)
@@ -33,19 +35,23 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"notistore {version('notistore')}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    demo = commands.add_parser("demo", help="a live bell in a page on this machine")
-    demo.add_argument("--store", metavar="NAME:URL", help="an installed store; by default an SQLite file")
-    demo.add_argument("--db", metavar="FILE", help="the SQLite file; by default one in the temporary folder")
+    demo = commands.add_parser("demo", help="serve a web page with a live notification bell on this machine")
+    demo.add_argument("--store", metavar="NAME:URL", help="an installed store and its URL (default: an SQLite file)")
+    demo.add_argument("--db", metavar="FILE", help="the SQLite file (default: one in the temporary folder)")
     demo.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: %(default)s)")
-    demo.add_argument("--port", type=_port, default=8000, help="the port; 0 is any that is free (default: %(default)s)")
+    demo.add_argument("--port", type=_port, default=8000, help="the port; 0 chooses a free one (default: %(default)s)")
     demo.set_defaults(run=_demo)
 
-    stores = commands.add_parser("stores", help="the stores that are installed")
+    stores = commands.add_parser("stores", help="list the installed stores")
     stores.set_defaults(run=_stores)
 
-    conform = commands.add_parser("conform", help="whether a store, a backplane or a server keeps the contract")
+    element = commands.add_parser("element", help="copy the custom element and its TypeScript types into a folder")
+    element.add_argument("folder", metavar="FOLDER", type=Path)
+    element.set_defaults(run=_element)
+
+    conform = commands.add_parser("conform", help="check a store, a backplane or a web server against the contract")
     conform.add_argument(
-        "target", metavar="TARGET", help="package.module:make_store, or NAME:URL of an installed store"
+        "target", metavar="TARGET", nargs="?", help="package.module:make_store, or NAME:URL of an installed store"
     )
     kind = conform.add_mutually_exclusive_group()
     kind.add_argument(
@@ -60,25 +66,38 @@ def _parser() -> argparse.ArgumentParser:
         dest="kind",
         action="store_const",
         const="web",
-        help="TARGET is the URL below which a server mounts an inbox",
+        help="TARGET is the base URL of a server that serves the inbox routes",
     )
     conform.add_argument(
-        "--identity", metavar="HEADER", action="append", default=[], help="with --web, twice: a recipient's header"
+        "--identity",
+        metavar="HEADER",
+        action="append",
+        default=[],
+        help="with --web: a request header that authenticates a recipient; give it twice, for two recipients",
     )
     conform.add_argument(
         "--send",
         metavar="URL",
-        help="with --web: where a POST sends its recipient a notification, a URL or a path below TARGET",
+        help="with --web: the URL, or the path below TARGET, where a POST request sends its recipient a notification",
     )
-    conform.add_argument("--path", default="/notifications", help="with --web (default: %(default)s)")
+    conform.add_argument(
+        "--path", default="/notifications", help="with --web: the path of the inbox routes (default: %(default)s)"
+    )
+    conform.add_argument("--list", action="store_true", help="list the checks without running them")
     conform.add_argument("--json", metavar="FILE", help="write the report as JSON")
     conform.add_argument("--markdown", metavar="FILE", help="write the report as Markdown")
-    conform.add_argument("--badge", metavar="FILE", help="write the verdict as an SVG badge, or .json for shields.io")
-    conform.add_argument("--only", metavar="PREFIX", help="only the checks whose id begins with this")
-    conform.add_argument("--profile", choices=["quick", "full"], default="quick", help="(default: %(default)s)")
-    conform.add_argument("--contract", metavar="VERSION", help="hold it against this version of the contract")
-    conform.add_argument("--seed", type=int, default=0, help="what random histories are drawn from")
-    conform.add_argument("--seconds", type=float, help="how long random histories may go on (default: 15; full: 120)")
+    conform.add_argument("--badge", metavar="FILE", help="write the verdict as an SVG badge")
+    conform.add_argument("--only", metavar="PREFIX", help="run only the checks whose id begins with PREFIX")
+    conform.add_argument(
+        "--profile",
+        choices=["quick", "full"],
+        default="quick",
+        help="how many rounds the generated and concurrent checks run (default: %(default)s)",
+    )
+    conform.add_argument("--seed", type=int, default=0, help="the seed of the generated checks (default: %(default)s)")
+    conform.add_argument(
+        "--seconds", type=float, help="time limit of the generated checks (default: 15; with --profile full: 120)"
+    )
     conform.set_defaults(run=_conform)
     return parser
 
@@ -93,14 +112,14 @@ def _demo(arguments: argparse.Namespace) -> int:
     try:
         from .demo import run_demo
     except ImportError as error:
-        raise ImportError(f'the demo needs more than the core: pip install "notistore[demo]" ({error})') from error
+        raise ImportError(f'the demo needs more packages: pip install "notistore[demo]" ({error})') from error
     if arguments.db and arguments.store:
         raise InvalidArgument("--db", "expected either --db or --store")
     if arguments.db and not Path(arguments.db).absolute().parent.is_dir():
         raise InvalidArgument("--db", f"expected a file in a folder that exists, got {arguments.db}")
     if arguments.db and Path(arguments.db).is_dir():
         raise InvalidArgument("--db", f"expected a file, got the folder {arguments.db}")
-    store = f"sqlalchemy:sqlite+aiosqlite:///{arguments.db}" if arguments.db else arguments.store
+    store = f"sqlite:{arguments.db}" if arguments.db else arguments.store
 
     def ready(url: str, store: str) -> None:
         print(f"notistore demo: {url}\nstore: {store}\nstop with Ctrl+C", flush=True)
@@ -110,7 +129,7 @@ def _demo(arguments: argparse.Namespace) -> int:
     except OSError as error:
         if error.errno != EADDRINUSE:
             raise
-        raise InvalidArgument("--port", f"{arguments.port} is in use; --port 0 takes any that is free") from error
+        raise InvalidArgument("--port", f"{arguments.port} is in use; --port 0 chooses a free one") from error
     return 0
 
 
@@ -130,9 +149,21 @@ def _stores(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _element(arguments: argparse.Namespace) -> int:
+    for copy in copy_element(arguments.folder):
+        print(copy)
+    return 0
+
+
 def _conform(arguments: argparse.Namespace) -> int:
-    # By name: the kit imports notistore, and nothing of notistore's own needs it but this command.
+    # Imported by name: the kit depends on notistore, so notistore must not import it elsewhere.
     kit = import_module("notistore_conformance.cli")
+    if arguments.list:
+        listed: int = kit.list_checks(arguments.kind or "store", arguments.only, arguments.markdown)
+        return listed
+    if arguments.target is None:
+        print("notistore: expected TARGET or --list", file=sys.stderr)
+        return 2
     status: int = kit.run_conform(
         arguments.target,
         kind=arguments.kind or "store",
@@ -144,7 +175,6 @@ def _conform(arguments: argparse.Namespace) -> int:
         badge_path=arguments.badge,
         only=arguments.only,
         profile=arguments.profile,
-        contract=arguments.contract,
         seed=arguments.seed,
         seconds=arguments.seconds,
     )

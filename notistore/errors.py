@@ -1,17 +1,15 @@
-"""Every error notistore raises.
-
-::
+"""Every error notistore raises:
 
     NotistoreError
-    ├── InvalidArgument            also a ValueError; `.field` names what was wrong
-    │   └── InvalidNotification    the argument was to become a row; nothing was written
+    ├── InvalidArgument            also a ValueError; `.field` names the argument
+    │   └── InvalidNotification    the argument was part of a notification; nothing was written
     ├── StoreError                 the database failed; `__cause__` is the driver's own error
-    │   ├── DuplicateNotification  insert met an id that is already there
-    │   └── OutcomeUnknown         the reply was lost: the call may or may not have happened
+    │   ├── DuplicateNotification  `insert` of an id that is already stored
+    │   └── OutcomeUnknown         the reply was lost: the call may or may not have taken effect
     ├── Unsupported                this store does not offer that part of the contract
     └── TooManyStreams             the hub's cap on open streams is reached
 
-"Not there" and "not yours" are never errors: they are return values (None, 0), and the same one.
+An unknown id and the id of another recipient's notification are not errors: both give the same result, None or 0.
 """
 
 from __future__ import annotations
@@ -29,14 +27,14 @@ __all__ = [
 
 
 class NotistoreError(Exception):
-    """The root of the tree: catch this to catch everything notistore raises."""
+    """The base class of every error notistore raises."""
 
 
 class InvalidArgument(NotistoreError, ValueError):
-    """A caller's value was refused before anything was read or written.
+    """An argument was refused before anything was read or written.
 
     Attributes:
-        field: the name of what was wrong, as the caller knows it ("limit", "data.items[3]").
+        field: the name of the argument, or the path of the value in it ("limit", "data.items[3]").
     """
 
     def __init__(self, field: str, problem: str) -> None:
@@ -45,18 +43,18 @@ class InvalidArgument(NotistoreError, ValueError):
 
 
 class InvalidNotification(InvalidArgument):
-    """A value that was to become part of a notification was refused; nothing was written."""
+    """A value for a notification was refused; nothing was written."""
 
 
 class StoreError(NotistoreError):
-    """The database or its driver failed. The call happened wholly or not at all, and did not happen."""
+    """The database or its driver failed, and the call had no effect (except as `OutcomeUnknown` says)."""
 
 
 class DuplicateNotification(StoreError):
-    """`insert` met an id that is already there; nothing changed.
+    """`insert` of an id that is already stored; nothing changed.
 
     Attributes:
-        id: the id that was to be inserted.
+        id: the id.
     """
 
     def __init__(self, id: str) -> None:
@@ -68,8 +66,8 @@ class DuplicateNotification(StoreError):
 
 
 class OutcomeUnknown(StoreError):
-    """The connection was lost after the request was sent: the call happened wholly or not at all, and
-    which of the two is unknown. Marks, deletes and keyed sends may be repeated safely."""
+    """The connection was lost after the request was sent, so it is unknown whether the call took full effect or none.
+    Marks, deletes and keyed sends may be repeated safely."""
 
 
 class Unsupported(NotistoreError):
@@ -77,4 +75,4 @@ class Unsupported(NotistoreError):
 
 
 class TooManyStreams(NotistoreError):
-    """The hub holds as many open streams, for this recipient or in all, as it was told to allow."""
+    """The hub already has the maximum number of open streams, for this recipient or in total."""

@@ -1,7 +1,7 @@
 """The two kinds of notification id, both lower-case UUID strings of 36 characters (docs/ids.md).
 
-`new_id` orders the rows of one process, `keyed_id` names the one row of a (recipient, key): because it is a hash of
-both, an upsert is a plain upsert on the primary key and can never reach another recipient's row.
+`new_id` makes ids in time order. `keyed_id` derives an id from a recipient and a key, so that replacing the
+notification of a key is an upsert on the primary key, and can never change another recipient's row.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _last = 0
 
 
 def new_id() -> str:
-    """A UUIDv7 (RFC 9562, 5.7), greater than every one this process made before, whatever the clock does.
+    """A UUIDv7 (RFC 9562, 5.7), greater than all that this process made before, even if the clock was set back.
 
     48 bits of Unix milliseconds, then a 12-bit fraction of the millisecond that doubles as the counter (RFC 9562,
     6.2, method 3), then 62 random bits.
@@ -40,7 +40,7 @@ def new_id() -> str:
 
 
 def keyed_id(recipient: Recipient, key: str) -> str:
-    """The id of the one notification that `key` names in this recipient's inbox: a UUIDv8 (RFC 9562, 5.8).
+    """The id of the notification with this key in this recipient's inbox: a UUIDv8 (RFC 9562, 5.8).
 
     The first 128 bits of SHA-256 over the UTF-8 of (tenant or "", recipient type, recipient id, key), each preceded
     by its length in bytes as four bytes, big-endian; then version 8 and the RFC's variant set. Test vectors for other
@@ -57,5 +57,5 @@ def keyed_id(recipient: Recipient, key: str) -> str:
 
 
 def is_id(text: object) -> bool:
-    """Whether `text` can be the id of a notification; what cannot is an unknown id, and no store is asked."""
+    """Whether `text` has the form of a notification id. If not, it is an unknown id and is not passed to a store."""
     return isinstance(text, str) and _ID.fullmatch(text) is not None

@@ -1,4 +1,4 @@
-"""MemoryStore: the contract in its plainest form, and what the conformance kit compares others with."""
+"""MemoryStore: the reference implementation of the contract. The conformance kit compares other stores with it."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ __all__ = ["MemoryStore", "open_store"]
 
 
 class MemoryStore:
-    """A `NotificationStore` in a dict, for tests and first steps: one process, gone with it.
+    """A `NotificationStore` in a dict, for tests and examples. Its rows are lost when the process ends.
 
-    No method awaits anything, so every call is atomic. Reads cost time in proportion to all rows stored.
+    No method awaits anything, so every call is atomic. The time of a read is proportional to the number of rows stored.
     """
 
     def __init__(self) -> None:
@@ -143,10 +143,10 @@ class MemoryStore:
 
 
 def _copy(row: Notification) -> Notification:
-    return replace(row, data=copy.deepcopy(row.data))  # nothing else in it can change
+    return replace(row, data=copy.deepcopy(row.data))  # all else in it is immutable
 
 
 @asynccontextmanager
 async def open_store(url: str) -> AsyncIterator[MemoryStore]:
-    """The `memory` entry of the group `notistore.stores`; the URL says nothing and is ignored."""
+    """The entry point `memory` of the group `notistore.stores`; the URL is ignored."""
     yield MemoryStore()

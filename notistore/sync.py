@@ -1,35 +1,35 @@
-"""For code without an event loop: WSGI views, workers, scripts.
+"""Blocking counterparts of the inbox and the store, for code without an event loop: WSGI views, workers, scripts.
 
-`SyncNotificationStore` is the contract without `async`; `SyncInbox` is an `Inbox` whose verbs block. Over a sync store
-its calls stay on the caller's thread, inside the caller's own transaction where the store is bound to one. Over an
-async `Inbox` they run on an event loop in a thread of its own.
+`SyncNotificationStore` is the contract without `async`; `SyncInbox` is an `Inbox` whose methods block. Over a sync
+store a call runs on the caller's thread, so it can join the caller's transaction. Over an async `Inbox` it runs on an
+event loop in a background thread.
 """
 
 from __future__ import annotations
 
-import asyncio
 import copy
-import threading
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+import inspect
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import datetime
-from typing import Any, Protocol, Self, TypedDict, TypeVar, Unpack, runtime_checkable
+from functools import update_wrapper
+from typing import Any, Concatenate, ParamSpec, Protocol, Self, TypedDict, TypeVar, Unpack, cast, runtime_checkable
 
+from ._loop_thread import LoopThread
 from .errors import InvalidArgument, Unsupported
 from .hub import SseHub
-from .inbox import Inbox, Message
-from .model import Actor, Cursor, Notification, Recipient
+from .inbox import Inbox
+from .model import Cursor, Notification, Recipient
+from .store import NotificationStore
 
-__all__ = ["SyncInbox", "SyncNotificationStore", "as_async", "run_plain"]
+__all__ = ["SyncInbox", "SyncNotificationStore", "as_async", "run_without_loop"]
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
 @runtime_checkable
 class SyncNotificationStore(Protocol):
-    """`notistore.NotificationStore` without `async`: the same methods, the same promises.
-
-    Its optional parts are those of `notistore.store`, without `async` too.
-    """
+    """`notistore.NotificationStore` without `async`: the same methods and promises, and the same optional parts."""
 
     def insert(self, notification: Notification) -> None: ...
     def upsert(self, notification: Notification, *, renotify: bool = True) -> Notification: ...
@@ -62,40 +62,56 @@ class SyncNotificationStore(Protocol):
 
 
 class Settings(TypedDict, total=False):
-    """What an `Inbox` can be told about itself."""
+    """The options of an `Inbox`."""
 
     max_data_bytes: int
     max_limit: int
     clock: Callable[[], datetime]
 
 
-class SyncInbox:
-    """An `Inbox` whose verbs block; each means, takes, returns and raises what the `Inbox` verb of its name does.
+def _blocking(
+    method: Callable[Concatenate[Inbox, P], Coroutine[Any, Any, T]],
+) -> Callable[Concatenate[SyncInbox, P], T]:
+    """A method of `Inbox` as one of `SyncInbox`, with its parameters, result and docstring."""
 
-    Over a sync store nothing leaves the caller's thread, so the store may be bound to that thread's session. Over an
-    async inbox everything runs on one event loop in a daemon thread, started by the first call (after a worker has
-    forked, then). `close()`, or the end of the `with` block, lets what was published leave for other processes, and
-    ends that thread. Async clients belong to one event loop: what they need besides the inbox's verbs goes through
-    `run`.
+    def call(self: SyncInbox, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        coroutine: Coroutine[Any, Any, T] = getattr(self._inbox, method.__name__)(*args, **kwargs)
+        return self.run(coroutine)
+
+    return update_wrapper(call, method)
+
+
+class SyncInbox:
+    """An `Inbox` whose methods block: each takes, returns and raises what the method of `Inbox` with its name does.
+
+    Over a sync store every call runs on the caller's thread, so the store may be bound to that thread's session. Over
+    an async inbox all calls run on one event loop in a daemon thread. The first call starts it, so a worker process
+    should make that call after its fork. `close()`, or the end of the `with` block, waits until published events were
+    sent to other processes, then ends the thread. An async database client belongs to one event loop: use `run` for its
+    other coroutines, such as `create_schema()`.
 
     Args:
         inbox: an async `Inbox`, or a `SyncNotificationStore`.
-        hub: with a sync store, where changes are told.
-        settings: with a sync store, `max_data_bytes`, `max_limit` and `clock`, as `Inbox` takes them.
+        hub: with a sync store, delivers events to the recipients' open streams. If it has a backplane, call `start()`.
+        settings: with a sync store, `max_data_bytes`, `max_limit` and `clock`, as for `Inbox`.
 
-    Any thread may call any verb, as far as the store allows it.
+    Methods may be called from any thread, if the store allows that.
     """
 
     def __init__(
         self, inbox: Inbox | SyncNotificationStore, hub: SseHub | None = None, **settings: Unpack[Settings]
     ) -> None:
-        self._is_plain = not isinstance(inbox, Inbox)
-        self._loop = _LoopThread()
+        self._is_sync = not isinstance(inbox, Inbox)
+        self._loop = LoopThread()
         if isinstance(inbox, Inbox):
             for name, given in {"hub": hub, **settings}.items():
                 if given is not None:
                     raise InvalidArgument(name, "expected none beside an Inbox, which has its own")
             self._inbox = inbox
+        elif inspect.iscoroutinefunction(getattr(inbox, "insert", None)):
+            raise InvalidArgument(
+                "inbox", f"expected an Inbox or a sync store, got the async {inbox!r}: use SyncInbox(Inbox(store))"
+            )
         else:
             self._inbox = Inbox(as_async(inbox), hub, **settings)
 
@@ -107,145 +123,55 @@ class SyncInbox:
         self.close()
 
     @property
-    def push_failures(self) -> int:
-        """How many pushes have failed, those of the inboxes bound from this one included."""
-        return self._inbox.push_failures
+    def publish_failures(self) -> int:
+        """How often publishing an event has failed, in this inbox and in those bound from it."""
+        return self._inbox.publish_failures
 
     def start(self) -> None:
-        """Give the hub of a process without an event loop (a WSGI server, a worker) one for its backplane.
+        """Start an event loop for the hub's backplane, in a process without one (a WSGI server, a worker).
 
-        Needed over a sync store only; `with` does it. Call it after the process has forked. It does nothing where the
-        hub has a loop already, or no backplane.
+        Needed only with a sync store; a `with` block calls it. Call it after the process has forked. It does nothing if
+        the hub has no backplane, or is running already.
         """
         hub = self._inbox.hub
-        if self._is_plain and hub is not None and hub._backplane is not None and hub._loop is None:
+        if self._is_sync and hub is not None and hub._backplane is not None and hub._loop is None:
             self._loop.run(hub.__aenter__())
 
     def close(self) -> None:
-        """End the thread, where there is one. The store's client is closed by whoever made it. Idempotent."""
+        """End the background thread, if there is one. The store's client stays open. Idempotent."""
         hub = self._inbox.hub
         if hub is not None and self._loop.runs(hub):
             self._loop.run(hub.aclose())
         self._loop.close()
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine where this inbox's own run (`create_schema()`, closing an engine) and return its result."""
-        return run_plain(coroutine) if self._is_plain else self._loop.run(coroutine)
+        """Run a coroutine, such as `store.create_schema()`, as this inbox runs its own. Returns its result."""
+        return run_without_loop(coroutine) if self._is_sync else self._loop.run(coroutine)
 
     def bind(self, session: object) -> SyncInbox:
-        """An inbox inside the application's own transaction, as `Inbox.bind`; over sync stores only."""
-        if not self._is_plain:
+        """An inbox inside the application's own transaction, as by `Inbox.bind`; with sync stores only."""
+        if not self._is_sync:
             raise Unsupported("an async session cannot be joined from another thread; bind a sync store's inbox")
         bound = copy.copy(self)
         bound._inbox = self._inbox.bind(session)
         return bound
 
-    def send(
-        self,
-        recipient: Recipient,
-        type: str | Message,
-        data: Mapping[str, object] | None = None,
-        *,
-        key: str | None = None,
-        actor: Actor | None = None,
-        trace_id: str | None = None,
-        renotify: bool = True,
-        live: Mapping[str, object] | None = None,
-        push: bool = True,
-    ) -> Notification:
-        return self.run(
-            self._inbox.send(
-                recipient,
-                type,
-                data,
-                key=key,
-                actor=actor,
-                trace_id=trace_id,
-                renotify=renotify,
-                live=live,
-                push=push,
-            )
-        )
-
-    def send_many(
-        self,
-        recipients: Iterable[Recipient],
-        type: str | Message,
-        data: Mapping[str, object] | None = None,
-        *,
-        key: str | None = None,
-        actor: Actor | None = None,
-        trace_id: str | None = None,
-        renotify: bool = True,
-        live: Mapping[str, object] | None = None,
-        push: bool = True,
-    ) -> list[Notification]:
-        return self.run(
-            self._inbox.send_many(
-                recipients,
-                type,
-                data,
-                key=key,
-                actor=actor,
-                trace_id=trace_id,
-                renotify=renotify,
-                live=live,
-                push=push,
-            )
-        )
-
-    def push(self, recipient: Recipient, type: str | Message, data: Mapping[str, object] | None = None) -> None:
-        self.run(self._inbox.push(recipient, type, data))
-
-    def publish(self, notification: Notification, *, live: Mapping[str, object] | None = None) -> None:
-        self.run(self._inbox.publish(notification, live=live))
-
-    def get(self, recipient: Recipient, id: str | None = None, *, key: str | None = None) -> Notification | None:
-        return self.run(self._inbox.get(recipient, id, key=key))
-
-    def page(
-        self,
-        recipient: Recipient,
-        *,
-        unread_only: bool = False,
-        types: Iterable[str] | None = None,
-        before: Cursor | None = None,
-        offset: int = 0,
-        limit: int | None = None,
-    ) -> Sequence[Notification]:
-        return self.run(
-            self._inbox.page(recipient, unread_only=unread_only, types=types, before=before, offset=offset, limit=limit)
-        )
-
-    def count(self, recipient: Recipient, *, types: Iterable[str] | None = None) -> int:
-        return self.run(self._inbox.count(recipient, types=types))
-
-    def unread_count(
-        self, recipient: Recipient, *, types: Iterable[str] | None = None, at_most: int | None = None
-    ) -> int:
-        return self.run(self._inbox.unread_count(recipient, types=types, at_most=at_most))
-
-    def unread_counts(
-        self, recipients: Iterable[Recipient], *, types: Iterable[str] | None = None, at_most: int | None = None
-    ) -> Mapping[Recipient, int]:
-        return self.run(self._inbox.unread_counts(recipients, types=types, at_most=at_most))
-
-    def mark_read(self, recipient: Recipient, *ids: str, key: str | None = None) -> int:
-        return self.run(self._inbox.mark_read(recipient, *ids, key=key))
-
-    def mark_unread(self, recipient: Recipient, *ids: str, key: str | None = None) -> int:
-        return self.run(self._inbox.mark_unread(recipient, *ids, key=key))
-
-    def mark_all_read(
-        self, recipient: Recipient, *, types: Iterable[str] | None = None, seen: datetime | None = None
-    ) -> int:
-        return self.run(self._inbox.mark_all_read(recipient, types=types, seen=seen))
-
-    def delete(self, recipient: Recipient, *ids: str, key: str | None = None) -> int:
-        return self.run(self._inbox.delete(recipient, *ids, key=key))
+    send = _blocking(Inbox.send)
+    send_many = _blocking(Inbox.send_many)
+    send_live = _blocking(Inbox.send_live)
+    publish = _blocking(Inbox.publish)
+    get = _blocking(Inbox.get)
+    page = _blocking(Inbox.page)
+    count = _blocking(Inbox.count)
+    unread_count = _blocking(Inbox.unread_count)
+    unread_counts = _blocking(Inbox.unread_counts)
+    mark_read = _blocking(Inbox.mark_read)
+    mark_unread = _blocking(Inbox.mark_unread)
+    mark_all_read = _blocking(Inbox.mark_all_read)
+    delete = _blocking(Inbox.delete)
 
 
-def run_plain(coroutine: Coroutine[Any, Any, T]) -> T:
+def run_without_loop(coroutine: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine that never suspends, without an event loop, and return its result."""
     try:
         coroutine.send(None)
@@ -253,22 +179,24 @@ def run_plain(coroutine: Coroutine[Any, Any, T]) -> T:
         result: T = finished.value
         return result
     coroutine.close()
-    raise RuntimeError("expected a coroutine that waits for nothing: is every store in it a sync one?")
+    raise RuntimeError("expected a coroutine that never suspends, got one that awaits I/O; use a sync store")
 
 
-def as_async(store: SyncNotificationStore) -> Any:
-    """A sync store's async face, a `NotificationStore`: coroutines that block, and never suspend."""
-    return _AsyncFace(store)
+def as_async(store: SyncNotificationStore) -> NotificationStore:
+    """Wrap a sync store as an async one, whose coroutines block and never suspend, with the same optional parts."""
+    return cast(NotificationStore, _AsyncStore(store))
 
 
-class _AsyncFace:
+class _AsyncStore:
+    blocking = True
+
     def __init__(self, store: object) -> None:
         self._store = store
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._store, name)
         if name == "bind":
-            return lambda session: _AsyncFace(method(session))
+            return lambda session: _AsyncStore(method(session))
         if name == "after_commit" or not callable(method):
             return method
 
@@ -276,60 +204,3 @@ class _AsyncFace:
             return method(*args, **options)
 
         return call
-
-
-class _LoopThread:
-    """One event loop in a daemon thread, begun by the first coroutine."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread: threading.Thread | None = None
-
-    def runs(self, hub: SseHub) -> bool:
-        """Whether this is the loop the hub belongs to."""
-        return self._loop is not None and hub._loop is self._loop
-
-    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        loop = self._running()
-        interrupted = False
-        running: list[asyncio.Task[Any]] = []
-
-        async def tracked() -> T:
-            task = asyncio.current_task()
-            assert task is not None
-            running.append(task)
-            if interrupted:
-                task.cancel()
-            return await coroutine
-
-        try:
-            return asyncio.run_coroutine_threadsafe(tracked(), loop).result()
-        except BaseException:
-            # The caller may have been interrupted at any point, even before it had a future to cancel: what it no
-            # longer waits for must not go on.
-            interrupted = True
-            for task in running:
-                loop.call_soon_threadsafe(task.cancel)
-            raise
-
-    def close(self) -> None:
-        with self._lock:
-            if self._loop is None or self._thread is None or not self._thread.is_alive():
-                return
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join()
-            self._loop = self._thread = None
-
-    def _running(self) -> asyncio.AbstractEventLoop:
-        with self._lock:
-            if self._loop is None or self._thread is None or not self._thread.is_alive():  # a fork leaves it behind
-                self._loop = asyncio.new_event_loop()
-                self._thread = threading.Thread(target=_serve, args=(self._loop,), name="notistore-sync", daemon=True)
-                self._thread.start()
-            return self._loop
-
-
-def _serve(loop: asyncio.AbstractEventLoop) -> None:
-    with asyncio.Runner(loop_factory=lambda: loop) as runner:
-        runner.get_loop().run_forever()

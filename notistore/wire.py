@@ -1,4 +1,4 @@
-"""The wire's JSON: one notification as an Item (docs/wire.md), and how everything is encoded."""
+"""The JSON that clients receive: a notification as an `Item`, and the encoding of values (docs/wire.md)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .model import JsonValue, Notification
 __all__ = ["ActorItem", "Item", "encode_json", "encode_time", "to_item"]
 
 
-_ENCODER: Final = json.JSONEncoder(separators=(",", ":"), allow_nan=False)  # `json.dumps` would make one every time
+_ENCODER: Final = json.JSONEncoder(separators=(",", ":"), allow_nan=False)  # `json.dumps` would make a new one per call
 
 
 class ActorItem(TypedDict):
@@ -46,12 +46,12 @@ def encode_time(value: datetime) -> str:
 
 
 def encode_json(value: object) -> bytes:
-    """Compact JSON in ASCII: no line break of any kind can be in it, so it is safe inside a frame as it is."""
+    """Compact JSON in ASCII. It contains no line break, so it can be a `data:` line of an event stream."""
     return _ENCODER.encode(value).encode()
 
 
 def to_item(notification: Notification, *, live: Mapping[str, JsonValue] | None = None) -> Item:
-    """The notification as the wire shows it, with `live` in place of its data where there is one."""
+    """The notification as clients receive it, with `live`, if given, instead of its data."""
     recipient, actor = notification.recipient, notification.actor
     return {
         "id": notification.id,

@@ -1,7 +1,7 @@
-"""The stores that are installed: every package, first-party or not, that declares an entry point in one group.
+"""Finds the installed stores: those that any installed package declares as an entry point in `notistore.stores`.
 
-The entry's value opens a store from a URL: `open_store(url)` returns an async context manager whose value is a
-`NotificationStore`, ready to use (with its schema, where it has one) and closed when the context is left.
+The entry point is a function that opens a store by URL: `open_store(url)` returns an async context manager whose value
+is a `NotificationStore`. The store is ready to use (its schema exists) and is closed when the context exits.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ OpenStore: TypeAlias = Callable[[str], AbstractAsyncContextManager[NotificationS
 
 @dataclass(frozen=True, slots=True)
 class InstalledStore:
-    """One entry of the group `notistore.stores`.
+    """One entry point of the group `notistore.stores`.
 
     Attributes:
-        name: what comes before the colon in NAME:URL.
-        target: where its opener lives ("package:function").
-        distribution: what installed it, with its version.
+        name: the part before the colon in NAME:URL.
+        target: the function that opens the store ("package:function").
+        distribution: the name and version of the distribution that declares it.
     """
 
     name: str
@@ -38,13 +38,13 @@ class InstalledStore:
     _entry: EntryPoint = field(repr=False)
 
     def load(self) -> OpenStore:
-        """Import its opener. Raises ImportError, naming the extra to install, where its ORM is missing."""
+        """Import the function that opens the store. An ImportError names the extra to install."""
         opener: OpenStore = self._entry.load()
         return opener
 
 
 def installed_stores() -> list[InstalledStore]:
-    """Every installed store, by name."""
+    """Every installed store, sorted by name."""
     found = [
         InstalledStore(
             entry.name, entry.value, f"{entry.dist.name} {entry.dist.version}" if entry.dist else "unknown", entry
@@ -55,11 +55,11 @@ def installed_stores() -> list[InstalledStore]:
 
 
 def find_store(spec: str) -> tuple[OpenStore, str]:
-    """The opener and URL that NAME:URL names.
+    """Split NAME:URL into the function that opens the store of that name, and the URL to open.
 
     Raises:
-        InvalidArgument: no store of that name is installed; the message lists those that are.
-        ImportError: its ORM is missing.
+        InvalidArgument: no store of that name is installed; the message lists the installed ones.
+        ImportError: the store's ORM is missing.
     """
     name, colon, url = spec.partition(":")
     for store in installed_stores():

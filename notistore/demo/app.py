@@ -1,4 +1,4 @@
-"""`notistore demo`: one page, two users, two tenants and a live bell, over any installed store."""
+"""The demo's web application: its page, its API, and an inbox for each tenant and user."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import socket
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from importlib.resources import files
 from pathlib import Path
 from tempfile import gettempdir
 from typing import Final
@@ -22,36 +21,40 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from .errors import InvalidArgument
-from .hub import SseHub
-from .inbox import Inbox
-from .model import Recipient
-from .stores import find_store
-from .web import inbox_app
+from ..discovery import find_store
+from ..errors import InvalidArgument
+from ..hub import SseHub
+from ..inbox import Inbox
+from ..model import Recipient
+from ..web import inbox_app
 
 __all__ = ["demo_app", "run_demo"]
 
 USERS: Final = ("ada", "grace")
 TENANTS: Final = ("acme", "globex")
 
-_STATIC: Final = Path(str(files("notistore.web").joinpath("static")))
+_PAGE: Final = Path(__file__).parent / "page"
 _EXPORT_STEPS: Final = 50
 _EXPORT_SECONDS: Final = 5.0
 
 
 def demo_app(inbox: Inbox) -> Starlette:
-    """The demo's page and its API, around one inbox app per tenant and user.
+    """The demo's page and API, with `inbox_app` mounted for each tenant and user.
 
-    Anyone who can reach it may act as any of its users, so it is for one machine, never for the open.
+    It has no authentication: every client can act as any user. Do not expose it to a network.
     """
     exports: set[asyncio.Task[None]] = set()
 
     async def page(request: Request) -> Response:
-        return Response((_STATIC / "demo.html").read_bytes(), media_type="text/html")
+        return Response((_PAGE / "index.html").read_bytes(), media_type="text/html")
 
     async def send(request: Request) -> Response:
         recipient, fields = await _read(request)
-        data: dict[str, object] = {name: fields[name] for name in ("title", "body") if fields.get(name)}
+        data: dict[str, object] = {name: fields[name] for name in ("title", "body", "link") if fields.get(name)}
+        if actor := {
+            name: fields[field] for name, field in (("name", "from"), ("avatar", "avatar")) if fields.get(field)
+        }:
+            data["actor"] = actor
         if fields.get("actionUrl"):
             data["action"] = {"label": fields.get("actionLabel") or "Open", "url": fields["actionUrl"]}
         await inbox.send(recipient, fields.get("type") or "message", data)
@@ -78,7 +81,7 @@ def demo_app(inbox: Inbox) -> Starlette:
             Route("/", page),
             Route("/demo/send", send, methods=["POST"]),
             Route("/demo/export", export, methods=["POST"]),
-            Mount("/static", StaticFiles(directory=_STATIC)),
+            Mount("/static", StaticFiles(directory=_PAGE)),
             Mount("/t/{tenant}/u/{user}", inbox_app(inbox, lambda request: _recipient(request.path_params))),
         ],
         exception_handlers={InvalidArgument: refuse},
@@ -90,12 +93,12 @@ async def run_demo(*, store: str | None, host: str, port: int, ready: Callable[[
     """Serve the demo until SIGINT or SIGTERM.
 
     Args:
-        store: NAME:URL of the store; None is an SQLite file in the temporary folder, kept from one run to the next.
+        store: NAME:URL of the store; None is an SQLite file in the temporary folder, which later runs use again.
         host: the address to listen on.
-        port: the port to listen on; 0 is any that is free.
-        ready: called with the page's URL and the store once the page can be opened.
+        port: the port to listen on; 0 chooses a free one.
+        ready: called with the page's URL and the store once the server listens.
     """
-    store = store or f"sqlalchemy:sqlite+aiosqlite:///{_default_file()}"
+    store = store or f"sqlite:{_default_file()}"
     opener, url = find_store(store)
     with socket.create_server((host, port)) as listener:
         async with opener(url) as opened:
@@ -106,7 +109,7 @@ async def run_demo(*, store: str | None, host: str, port: int, ready: Callable[[
 
 
 class _Server(uvicorn.Server):
-    """Ends on SIGINT and SIGTERM, and does not raise them again afterwards: the store is still to be closed."""
+    """Ends on SIGINT and SIGTERM without raising them again afterwards, so that `run_demo` can close the store."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -138,13 +141,13 @@ def _recipient(names: dict[str, str]) -> Recipient | None:
 
 
 async def _export(inbox: Inbox, recipient: Recipient) -> None:
-    """One row that fills in place: it rings when it begins and when it is done, and not in between."""
+    """Send one notification and replace it 50 times. It becomes unread at the start and at the end only."""
     key = f"export:{uuid.uuid4()}"
     for step in range(_EXPORT_STEPS):
         data = {"title": "Exporting your data", "progress": step * 100 // _EXPORT_STEPS}
         await inbox.send(recipient, "export", data, key=key, renotify=step == 0)
         await asyncio.sleep(_EXPORT_SECONDS / _EXPORT_STEPS)
-    action = {"label": "Download", "url": "/static/demo.html"}
+    action = {"label": "Download", "url": "/static/index.html"}
     await inbox.send(recipient, "export", {"title": "Your export is ready", "progress": 100, "action": action}, key=key)
 
 
