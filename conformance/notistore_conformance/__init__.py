@@ -1,7 +1,7 @@
 """The conformance kit: whether a store keeps the contract of `notistore.store`, check by check; and whether a backplane
-keeps that of `notistore.backplane`, and a server that of docs/wire.md.
+keeps that of `notistore.hub.backplane`, and a server that of docs/wire.md.
 
-Three doors over one registry of checks for each: `await check_store(make_store)`, a pytest class
+Three ways to run one registry of checks for each: `await check_store(make_store)`, a pytest class
 (`NotificationStoreSuite`) and `pytest --notistore=pkg:make_store`. Only the last two need pytest.
 """
 
@@ -11,9 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from .backplane import BackplaneSubject
-    from .report import About, Outcome, Report, Result
-    from .run import (
+    from .api import (
         check_backplane,
         check_backplane_blocking,
         check_store,
@@ -21,20 +19,22 @@ if TYPE_CHECKING:
         check_web,
         check_web_blocking,
     )
-    from .subject import Subject
-    from .suite import BackplaneSuite, NotificationStoreSuite, WebSuite
+    from .backplane import BackplaneImplementation
+    from .pytest_plugin.suites import BackplaneSuite, NotificationStoreSuite, WebSuite
+    from .reports.report import About, Outcome, Report, Result
+    from .store.implementation import StoreImplementation
     from .web import Mount
 
 __all__ = [
     "About",
-    "BackplaneSubject",
+    "BackplaneImplementation",
     "BackplaneSuite",
     "Mount",
     "NotificationStoreSuite",
     "Outcome",
     "Report",
     "Result",
-    "Subject",
+    "StoreImplementation",
     "WebSuite",
     "check_backplane",
     "check_backplane_blocking",
@@ -46,22 +46,22 @@ __all__ = [
 
 # Imported when asked for: pytest loads the plugin in this package in every run, and check_store does without pytest.
 _HOMES: Final = {
-    "About": "report",
-    "BackplaneSubject": "backplane",
-    "BackplaneSuite": "suite",
+    "About": "reports.report",
+    "BackplaneImplementation": "backplane",
+    "BackplaneSuite": "pytest_plugin.suites",
     "Mount": "web",
-    "NotificationStoreSuite": "suite",
-    "Outcome": "report",
-    "Report": "report",
-    "Result": "report",
-    "Subject": "subject",
-    "WebSuite": "suite",
-    "check_backplane": "run",
-    "check_backplane_blocking": "run",
-    "check_store": "run",
-    "check_store_blocking": "run",
-    "check_web": "run",
-    "check_web_blocking": "run",
+    "NotificationStoreSuite": "pytest_plugin.suites",
+    "Outcome": "reports.report",
+    "Report": "reports.report",
+    "Result": "reports.report",
+    "StoreImplementation": "store.implementation",
+    "WebSuite": "pytest_plugin.suites",
+    "check_backplane": "api",
+    "check_backplane_blocking": "api",
+    "check_store": "api",
+    "check_store_blocking": "api",
+    "check_web": "api",
+    "check_web_blocking": "api",
 }
 
 

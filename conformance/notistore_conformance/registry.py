@@ -1,35 +1,38 @@
-"""The one registry of checks, which every door runs."""
+"""The registry of all checks, one list for each kind."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 from notistore.store import Part
 
-__all__ = ["CONTRACT", "Check", "as_numbers", "check", "registered"]
+__all__ = ["CONTRACT", "Check", "Kind", "backplane_check", "check", "checks_of", "web_check"]
 
 CONTRACT: Final = "1.0"
 """The version of the contract whose every promise this kit checks: major.minor."""
 
+Kind: TypeAlias = Literal["store", "backplane", "web"]
+"""What can be checked; each kind has its own checks."""
+
 Body: TypeAlias = Callable[[Any], Awaitable[None]]
 
-_CHECKS: Final[dict[str, Check]] = {}
+_CHECKS: Final[Mapping[Kind, dict[str, Check]]] = {"store": {}, "backplane": {}, "web": {}}
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One behaviour of what is tested.
+    """One behaviour of an implementation.
 
     Attributes:
-        id: "family/behaviour"; the family is the name of the file in `checks/`.
+        id: "family/behaviour"; the family is the name of the file in `store/checks/`.
         title: the behaviour in one line.
         clauses: ids of the promises it checks.
-        body: does things with a store and raises where a promise is broken.
+        body: makes calls and raises ContractViolation where a promise is broken.
         part: the optional part of the contract it needs, if any.
-        since: the version of the contract that first promised it.
         once: not run again beside neighbours: it moves many rows, or brings neighbours of its own.
         seconds: how long it may take.
     """
@@ -39,7 +42,6 @@ class Check:
     clauses: tuple[str, ...]
     body: Body
     part: Part | None = None
-    since: str = "1.0"
     once: bool = False
     seconds: float = 30.0
 
@@ -48,35 +50,28 @@ def check(
     id: str,
     title: str,
     *clauses: str,
+    kind: Kind = "store",
     part: Part | None = None,
-    since: str = "1.0",
     once: bool = False,
     seconds: float = 30.0,
-    into: dict[str, Check] = _CHECKS,
 ) -> Callable[[Body], Body]:
-    """Register the decorated function as a check: of a store, or of the kind whose checks `into` holds."""
+    """Register the decorated function as a check of this kind."""
+    checks = _CHECKS[kind]
 
     def register(body: Body) -> Body:
-        if id in into:
+        if id in checks:
             raise ValueError(f"two checks are named {id!r}")
-        into[id] = Check(id, title, clauses, body, part, since, once, seconds)
+        checks[id] = Check(id, title, clauses, body, part, once, seconds)
         return body
 
     return register
 
 
-def as_numbers(contract: str) -> tuple[int, ...]:
-    """A contract's version, to be compared; ValueError unless this kit knows it."""
-    try:
-        numbers = tuple(map(int, contract.split(".")))
-    except ValueError:
-        numbers = ()
-    if len(numbers) != 2 or not (1, 0) <= numbers <= tuple(map(int, CONTRACT.split("."))):
-        raise ValueError(f"expected a version of the contract, 1.0 to {CONTRACT}, got {contract!r}")
-    return numbers
+backplane_check = partial(check, kind="backplane")
+web_check = partial(check, kind="web", seconds=60.0)
 
 
-def registered() -> dict[str, Check]:
-    """Every check by its id, in reading order."""
-    import_module(f"{__package__}.checks")  # importing the families registers their checks
-    return dict(_CHECKS)
+def checks_of(kind: Kind) -> Mapping[str, Check]:
+    """Every check of this kind by its id, in reading order."""
+    import_module(f"{__package__}.{kind}.checks")  # which registers them
+    return dict(_CHECKS[kind])

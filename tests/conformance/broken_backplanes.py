@@ -1,4 +1,4 @@
-"""A whole backplane in memory, and ones that break one promise each."""
+"""A correct backplane in memory, and variants that each break one promise."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 
-from notistore.backplane import Missed, Receive, end, keep_connected
-from notistore_conformance import BackplaneSubject
+from notistore.hub.backplane import Missed, Receive, cancel, keep_connected
+from notistore_conformance import BackplaneImplementation
 
 
-class Bus:
-    """What backplanes of one process share in place of a server."""
+class InProcessServer:
+    """Stands in for the server: shared by the backplanes of one process."""
 
     def __init__(self) -> None:
         self.up = True
@@ -31,8 +31,8 @@ class Bus:
 
 
 class MemoryBackplane:
-    def __init__(self, bus: Bus) -> None:
-        self.bus = bus
+    def __init__(self, server: InProcessServer) -> None:
+        self.server = server
 
     async def open(self, receive: Receive, missed: Missed) -> None:
         self.receive, self.missed = receive, missed
@@ -45,12 +45,12 @@ class MemoryBackplane:
 
     async def session(self, up: Callable[[], None]) -> None:
         try:
-            if not self.bus.up:
-                raise ConnectionError("the bus is away")
+            if not self.server.up:
+                raise ConnectionError("the server is away")
             self.lost.clear()
             self.dead = False
             again = bool(self.keys)
-            self.bus.nodes.append(self)
+            self.server.nodes.append(self)
             up()
             self.tried.set()
             if again:
@@ -58,13 +58,13 @@ class MemoryBackplane:
             await self.watch()
         finally:
             self.tried.set()
-            if self in self.bus.nodes:
-                self.bus.nodes.remove(self)
+            if self in self.server.nodes:
+                self.server.nodes.remove(self)
 
     async def watch(self) -> None:
         while not self.lost.is_set() and not self.dead:
             try:
-                async with asyncio.timeout(0.02):  # as often as it looks whether its connection is alive
+                async with asyncio.timeout(0.02):  # the interval at which it checks its connection
                     await self.lost.wait()
             except TimeoutError:
                 continue
@@ -82,7 +82,7 @@ class MemoryBackplane:
     async def publish(self, messages: Sequence[tuple[str, bytes]]) -> None:
         self.connected()
         for key, message in messages:
-            for node in list(self.bus.nodes):
+            for node in list(self.server.nodes):
                 if not self.dead and not node.dead and node.wants(key):
                     node.receive(key, message)
 
@@ -90,50 +90,56 @@ class MemoryBackplane:
         return key in self.keys
 
     def connected(self) -> None:
-        if self not in self.bus.nodes or not self.bus.up:
-            raise ConnectionError("the bus is away")
+        if self not in self.server.nodes or not self.server.up:
+            raise ConnectionError("the server is away")
 
     async def close(self) -> None:
-        await end(self.task)
+        await cancel(self.task)
 
 
 class DeliversTwiceToThree(MemoryBackplane):
     async def publish(self, messages: Sequence[tuple[str, bytes]]) -> None:
         await super().publish(messages)
-        await super().publish([pair for pair in messages if sum(node.wants(pair[0]) for node in self.bus.nodes) > 2])
+        await super().publish([pair for pair in messages if sum(node.wants(pair[0]) for node in self.server.nodes) > 2])
 
 
-class LastFirst(MemoryBackplane):
+class ReversesShortCalls(MemoryBackplane):
     async def publish(self, messages: Sequence[tuple[str, bytes]]) -> None:
-        await super().publish(messages[::-1])
+        await super().publish(messages[::-1] if len(messages) < 30 else messages)
 
 
 class FoldsKeys(MemoryBackplane):
     def wants(self, key: str) -> bool:
-        return key.lower() in {own.lower() for own in self.keys}
+        return key in self.keys or key.lower() in {own.lower() for own in self.keys}
+
+
+class LimitsCalls(MemoryBackplane):
+    async def publish(self, messages: Sequence[tuple[str, bytes]]) -> None:
+        await super().publish(messages[:5000])
 
 
 class LimitsMessages(MemoryBackplane):
     async def publish(self, messages: Sequence[tuple[str, bytes]]) -> None:
-        await super().publish([(key, message[:8000]) for key, message in messages])
+        await super().publish([(key, message[:200_000]) for key, message in messages])
 
 
-class RetainsTheLast(MemoryBackplane):
+class RetainsWhatNobodyReceived(MemoryBackplane):
     async def publish(self, messages: Sequence[tuple[str, bytes]]) -> None:
-        self.bus.retained.update(messages)
+        wanted = {key for key, _ in messages if any(node.wants(key) for node in self.server.nodes)}
+        self.server.retained.update(pair for pair in messages if pair[0] not in wanted)
         await super().publish(messages)
 
     async def subscribe(self, keys: Collection[str]) -> None:
         await super().subscribe(keys)
         for key in keys:
-            if key in self.bus.retained:
-                self.receive(key, self.bus.retained[key])
+            if key in self.server.retained:
+                self.receive(key, self.server.retained[key])
 
 
-class SubscribesAnewToUnsubscribe(MemoryBackplane):
+class ResubscribesToUnsubscribe(MemoryBackplane):
     async def unsubscribe(self, keys: Collection[str]) -> None:
         kept, self.keys = self.keys - set(keys), set()
-        for _ in range(20):  # turns of the event loop, in which others publish
+        for _ in range(20):  # iterations of the event loop, in which others publish
             await asyncio.sleep(0)
         self.keys = kept
 
@@ -149,41 +155,77 @@ class LosesEachTenthSubscribe(MemoryBackplane):
 
 class LosesARaceOfSubscribes(MemoryBackplane):
     async def subscribe(self, keys: Collection[str]) -> None:
-        self.bus.subscribing += 1
+        self.server.subscribing += 1
         try:
             await asyncio.sleep(0.01)
-            if self.bus.subscribing == 1:
+            if self.server.subscribing == 1:
                 await super().subscribe(keys)
         finally:
-            self.bus.subscribing -= 1
+            self.server.subscribing -= 1
 
 
 class TakesSoManyKeys(MemoryBackplane):
     async def subscribe(self, keys: Collection[str]) -> None:
-        await super().subscribe(list(keys)[:256])
+        await super().subscribe(list(keys)[:1000])
 
 
-class UnsubscribesForGood(MemoryBackplane):
+class SecondUnsubscribeIsPermanent(MemoryBackplane):
+    once: frozenset[str] = frozenset()
     gone: frozenset[str] = frozenset()
 
     async def unsubscribe(self, keys: Collection[str]) -> None:
         await super().unsubscribe(keys)
-        self.gone |= frozenset(keys)
+        self.gone |= self.once & frozenset(keys)
+        self.once |= frozenset(keys)
 
     def wants(self, key: str) -> bool:
         return super().wants(key) and key not in self.gone
 
 
-class LeavesATask(MemoryBackplane):
+class ClosesBeforeItHasSent(MemoryBackplane):
+    closed = False
+
     async def open(self, receive: Receive, missed: Missed) -> None:
-        self.idle = asyncio.create_task(asyncio.Event().wait())
+        self.closed = False
         await super().open(receive, missed)
 
+    async def publish(self, messages: Sequence[tuple[str, bytes]]) -> None:
+        self.connected()
+        nodes = [node for node in self.server.nodes if not self.dead and not node.dead]
+        calls = [(node, *pair) for pair in messages for node in nodes if node.wants(pair[0])]
+        asyncio.get_running_loop().call_soon(self.send, calls)
 
-class HearsWhenClosed(MemoryBackplane):
+    def send(self, calls: Sequence[tuple[MemoryBackplane, str, bytes]]) -> None:
+        for node, key, message in calls:
+            if not self.closed:
+                node.receive(key, message)
+
+    async def close(self) -> None:
+        self.closed = True
+        await super().close()
+
+
+class LeavesATask(MemoryBackplane):
+    async def publish(self, messages: Sequence[tuple[str, bytes]]) -> None:
+        await super().publish(messages)
+        self.idle = asyncio.create_task(asyncio.Event().wait())
+
+
+class LeavesATaskOfAnOutage(MemoryBackplane):
+    async def close(self) -> None:
+        if self in self.server.nodes:
+            await super().close()
+
+
+class ReceivesWhenClosed(MemoryBackplane):
+    async def open(self, receive: Receive, missed: Missed) -> None:
+        if self in self.server.nodes:
+            self.server.nodes.remove(self)
+        await super().open(receive, missed)
+
     async def close(self) -> None:
         await super().close()
-        self.bus.nodes.append(self)
+        self.server.nodes.append(self)
 
 
 class OpensOnce(MemoryBackplane):
@@ -199,17 +241,17 @@ class OpensOnce(MemoryBackplane):
 
 class LosesSilently(MemoryBackplane):
     async def publish(self, messages: Sequence[tuple[str, bytes]]) -> None:
-        if self.bus.up:
+        if self.server.up:
             await super().publish(messages)
 
 
-class TellsOfOneGap(MemoryBackplane):
-    told = 0
+class ReportsOneGap(MemoryBackplane):
+    gaps = 0
 
     async def open(self, receive: Receive, missed: Missed) -> None:
         def once() -> None:
-            self.told += 1
-            if self.told == 1:
+            self.gaps += 1
+            if self.gaps == 1:
                 missed()
 
         await super().open(receive, once)
@@ -239,46 +281,63 @@ class ForgetsWhatFailed(MemoryBackplane):
 class OpensWhenConnected(MemoryBackplane):
     async def open(self, receive: Receive, missed: Missed) -> None:
         await super().open(receive, missed)
-        while self not in self.bus.nodes:  # noqa: ASYNC110
+        while self not in self.server.nodes:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
 
-class NeverLooks(MemoryBackplane):
+class ConnectsWhenOpenedOnly(MemoryBackplane):
+    connected_once = False
+
+    async def session(self, up: Callable[[], None]) -> None:
+        if not self.server.up and not self.connected_once:
+            self.tried.set()
+            await asyncio.Event().wait()
+        self.connected_once = True
+        await super().session(up)
+
+
+class NeverChecksItsConnection(MemoryBackplane):
     async def watch(self) -> None:
         await self.lost.wait()
 
 
 BROKEN: dict[type[MemoryBackplane], str] = {
     DeliversTwiceToThree: "backplane/once",
-    LastFirst: "backplane/order",
+    ReversesShortCalls: "backplane/order",
     FoldsKeys: "backplane/keys",
+    LimitsCalls: "backplane/flood",
     LimitsMessages: "backplane/bytes",
-    RetainsTheLast: "backplane/unkept",
-    SubscribesAnewToUnsubscribe: "backplane/steady",
+    RetainsWhatNobodyReceived: "backplane/unkept",
+    ResubscribesToUnsubscribe: "backplane/steady",
     LosesEachTenthSubscribe: "backplane/at-once",
     LosesARaceOfSubscribes: "backplane/first-subscribes",
     TakesSoManyKeys: "backplane/many-keys",
-    UnsubscribesForGood: "backplane/unsubscribe",
+    SecondUnsubscribeIsPermanent: "backplane/unsubscribe",
+    ClosesBeforeItHasSent: "backplane/publishes-last",
     LeavesATask: "backplane/closes",
-    HearsWhenClosed: "backplane/closes",
+    LeavesATaskOfAnOutage: "backplane/closes-cut-off",
+    ReceivesWhenClosed: "backplane/closes",
     OpensOnce: "backplane/reopens",
     LosesSilently: "backplane/publish-raises",
-    TellsOfOneGap: "backplane/reconnects",
+    ReportsOneGap: "backplane/reconnects",
     ForgetsWhatFailed: "backplane/subscribes-later",
-    OpensWhenConnected: "backplane/opens-without-server",
-    NeverLooks: "backplane/half-open",
+    ConnectsWhenOpenedOnly: "backplane/opens-without-server",
+    NeverChecksItsConnection: "backplane/half-open",
 }
 """Each is caught by this check and by no other."""
 
-CAUGHT_BY_MORE: dict[type[MemoryBackplane], str] = {ReturnsWithoutItsKeys: "backplane/reconnects"}
+CAUGHT_BY_MORE: dict[type[MemoryBackplane], str] = {
+    ReturnsWithoutItsKeys: "backplane/reconnects",
+    OpensWhenConnected: "backplane/opens-without-server",
+}
 
 
-def factory(kind: type[MemoryBackplane]) -> Callable[[], BackplaneSubject]:
-    """Gives backplanes of this kind on a bus of their own."""
-    bus = Bus()
+def factory(kind: type[MemoryBackplane]) -> Callable[[], BackplaneImplementation]:
+    """A factory of backplanes of this kind, which share a server of their own."""
+    server = InProcessServer()
 
-    def make_backplane() -> BackplaneSubject:
-        plane = kind(bus)
-        return BackplaneSubject(plane, outage=bus.outage, half_open=plane.die, backend="memory")
+    def make_backplane() -> BackplaneImplementation:
+        plane = kind(server)
+        return BackplaneImplementation(plane, outage=server.outage, half_open=plane.die, backend="memory")
 
     return make_backplane

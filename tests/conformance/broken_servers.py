@@ -1,4 +1,4 @@
-"""Servers that break one promise of the wire each: the whole app behind a middleware that spoils one thing."""
+"""Servers that each break one promise of the wire: the correct app behind a middleware that changes one thing."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SEND = "/test/send"
 
 
 def with_send(app: ASGIApp, inbox: Inbox) -> ASGIApp:
-    """The app with the one route that the kit needs beside it."""
+    """The app, with a route through which the kit sends notifications."""
 
     async def served(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] != SEND:
@@ -37,11 +37,11 @@ def with_send(app: ASGIApp, inbox: Inbox) -> ASGIApp:
     return served
 
 
-# When
+# Conditions on requests
 
 
 def at(path: str, method: str | None = None) -> When:
-    """Requests whose path matches below the mount's."""
+    """Requests whose path below the mount matches this regular expression."""
 
     def when(scope: Scope) -> bool:
         below = scope["path"].partition("/notifications")[2]
@@ -54,7 +54,7 @@ def always(scope: Scope) -> bool:
     return not at("/stream")(scope)
 
 
-def asking(*names: str) -> When:
+def has_parameters(*names: str) -> When:
     return lambda scope: all(f"{name}=" in scope["query_string"].decode() for name in names)
 
 
@@ -68,11 +68,11 @@ COUNT = at("/unread/count")
 STREAM = at("/stream")
 
 
-# How
+# Changes of requests and responses
 
 
-def asked(change: Callable[[Scope], Scope], when: When = lambda scope: True) -> Break:
-    """Requests are changed before the app sees them."""
+def edit_request(change: Callable[[Scope], Scope], when: When = lambda scope: True) -> Break:
+    """Change requests before the app gets them."""
 
     def broken(app: ASGIApp) -> ASGIApp:
         async def served(scope: Scope, receive: Receive, send: Send) -> None:
@@ -84,35 +84,37 @@ def asked(change: Callable[[Scope], Scope], when: When = lambda scope: True) -> 
 
 
 def without(name: str, when: When = lambda scope: True) -> Break:
-    """A header does not arrive."""
-    return asked(lambda scope: scope | {"headers": [(k, v) for k, v in scope["headers"] if k != name.encode()]}, when)
+    """Remove a request header."""
+    return edit_request(
+        lambda scope: scope | {"headers": [(k, v) for k, v in scope["headers"] if k != name.encode()]}, when
+    )
 
 
 def as_user(id: str, when: When) -> Break:
-    """Whoever asks is this user."""
+    """Make every request this user's."""
     others = without("x-user", when)
-    added = asked(lambda scope: scope | {"headers": [*scope["headers"], (b"x-user", id.encode())]}, when)
+    added = edit_request(lambda scope: scope | {"headers": [*scope["headers"], (b"x-user", id.encode())]}, when)
     return lambda app: others(added(app))
 
 
 def query(when: When = lambda scope: True, *, drop: str = "", **add: str) -> Break:
-    """Parameters are dropped or added."""
+    """Remove or add query parameters."""
 
     def change(scope: Scope) -> Scope:
         pairs = [(k, v) for k, v in parse_qsl(scope["query_string"].decode(), keep_blank_values=True) if k != drop]
         return scope | {"query_string": urlencode([*pairs, *add.items()]).encode()}
 
-    return asked(change, when)
+    return edit_request(change, when)
 
 
-def answered(
+def edit_response(
     when: When,
     *,
     status: Callable[[int], int] = lambda status: status,
     headers: dict[str, str] | None = None,
     body: Callable[[bytes], bytes] = lambda body: body,
 ) -> Break:
-    """Whole answers are changed."""
+    """Change complete responses."""
 
     def broken(app: ASGIApp) -> ASGIApp:
         async def served(scope: Scope, receive: Receive, send: Send) -> None:
@@ -143,15 +145,15 @@ def answered(
 
 
 def status(old: int, new: int, when: When = always) -> Break:
-    return answered(when, status=lambda status: new if status == old else status)
+    return edit_response(when, status=lambda status: new if status == old else status)
 
 
 def text(old: str, new: str, when: When = always) -> Break:
-    return answered(when, body=lambda body: body.replace(old.encode(), new.encode()))
+    return edit_response(when, body=lambda body: body.replace(old.encode(), new.encode()))
 
 
-def edited(when: When, edit: Callable[[Any], Any]) -> Break:
-    """What is answered in JSON is changed; errors are left alone."""
+def edit_json(when: When, edit: Callable[[Any], Any]) -> Break:
+    """Change JSON responses other than errors."""
 
     def change(body: bytes) -> bytes:
         value = json.loads(body) if body else None
@@ -161,15 +163,15 @@ def edited(when: When, edit: Callable[[Any], Any]) -> Break:
             else json.dumps(edit(value)).encode()
         )
 
-    return answered(when, body=change)
+    return edit_response(when, body=change)
 
 
 def items(when: When, edit: Callable[[dict[str, Any]], dict[str, Any]]) -> Break:
-    return edited(when, lambda page: page | {"items": [edit(item) for item in page["items"]]})
+    return edit_json(when, lambda page: page | {"items": [edit(item) for item in page["items"]]})
 
 
-def ignored(when: When, status: int = 204) -> Break:
-    """Answered without being done."""
+def respond_without_calling(when: When, status: int = 204) -> Break:
+    """Respond with this status without calling the app."""
 
     def broken(app: ASGIApp) -> ASGIApp:
         async def served(scope: Scope, receive: Receive, send: Send) -> None:
@@ -184,15 +186,15 @@ def ignored(when: When, status: int = 204) -> Break:
 
 
 def frames(edit: Callable[[str], str]) -> Break:
-    """Each frame of a stream is changed; "" leaves it out."""
+    """Change each frame of a stream; "" removes it."""
 
     def broken(app: ASGIApp) -> ASGIApp:
         async def served(scope: Scope, receive: Receive, send: Send) -> None:
             async def changed(message: Message) -> None:
                 if message["type"] == "http.response.body":
                     parts = message.get("body", b"").decode().split("\n\n")
-                    told = [edit(part + "\n\n") for part in parts[:-1]]
-                    message = message | {"body": "".join([*told, parts[-1]]).encode()}
+                    edit_json = [edit(part + "\n\n") for part in parts[:-1]]
+                    message = message | {"body": "".join([*edit_json, parts[-1]]).encode()}
                 await send(message)
 
             await app(scope, receive, changed if scope["type"] == "http" and STREAM(scope) else send)
@@ -207,7 +209,7 @@ def replaced(old: str, new: str) -> Break:
 
 
 def once(app: ASGIApp) -> ASGIApp:
-    """A mark that is made again is 404."""
+    """A repeated mark is a 404."""
     marked: set[str] = set()
 
     async def served(scope: Scope, receive: Receive, send: Send) -> None:
@@ -251,57 +253,66 @@ def same_site(scope: Scope) -> Scope:
 
 
 def ten_at_most(app: ASGIApp) -> ASGIApp:
-    """Only the first ten marks of a change have a frame."""
-    told = 0
+    """Of a change, only the first ten marks have a frame."""
+    marks = 0
 
     def edit(frame: str) -> str:
-        nonlocal told
-        told = told + 1 if frame.startswith("event: read") else 0
-        return "" if told > 10 else frame
+        nonlocal marks
+        marks = marks + 1 if frame.startswith("event: read") else 0
+        return "" if marks > 10 else frame
 
     return frames(edit)(app)
 
 
 NUMBERED = both(PAGE, lambda scope: b"limit" not in scope["query_string"])
-KEYSET = both(PAGE, asking("limit"))
+KEYSET = both(PAGE, has_parameters("limit"))
 
 BROKEN: dict[str, Break] = {
-    "routes.no-redirect": answered(COUNT, status=lambda _: 307, headers={"location": "/notifications/unread/count/"}),
+    "routes.no-redirect": edit_response(
+        COUNT, status=lambda _: 307, headers={"location": "/notifications/unread/count/"}
+    ),
     "routes.others": status(404, 200, at("/no/such/path")),
+    "routes.slash": edit_request(
+        lambda scope: scope | {"path": f"{scope['path']}none"}, lambda scope: scope["path"][-1] == "/"
+    ),
     "page.shape": text('"lastPage"', '"pages"'),
     "page.default": query(both(PAGE, lambda scope: not scope["query_string"]), perPage="50"),
-    "page.order": edited(NUMBERED, lambda page: page | {"items": page["items"][::-1]}),
-    "page.cap": edited(both(NUMBERED, asking("perPage")), meta(perPage=1000)),
-    "page.type": edited(both(NUMBERED, asking("type")), meta(total=99)),
+    "page.order": edit_json(NUMBERED, lambda page: page | {"items": page["items"][::-1]}),
+    "page.cap": edit_json(both(NUMBERED, has_parameters("perPage")), meta(perPage=1000)),
+    "page.floor": edit_json(both(NUMBERED, has_parameters("page", "perPage")), meta(page=0)),
+    "page.type": edit_json(both(NUMBERED, has_parameters("type")), meta(total=99)),
     "keyset.shape": text('"next"', '"cursor"'),
-    "keyset.walk": edited(both(KEYSET, asking("before")), skipping),
+    "keyset.walk": edit_json(both(KEYSET, has_parameters("before")), skipping),
     "keyset.type": query(KEYSET, drop="type"),
-    "keyset.wins": query(both(KEYSET, asking("page")), drop="limit"),
-    "unread.list": edited(both(at("/unread"), lambda scope: not scope["query_string"]), lambda listed: listed[::-1]),
+    "keyset.wins": query(both(KEYSET, has_parameters("page")), drop="limit"),
+    "unread.list": edit_json(both(at("/unread"), lambda scope: not scope["query_string"]), lambda listed: listed[::-1]),
     "unread.type": query(at("/unread"), drop="type"),
-    "unread.cap": edited(at("/unread"), lambda listed: listed * 2),
-    "count.value": edited(both(COUNT, lambda scope: not scope["query_string"]), lambda _: {"count": 7}),
+    "unread.cap": edit_json(at("/unread"), lambda listed: listed * 2),
+    "count.value": edit_json(both(COUNT, lambda scope: not scope["query_string"]), lambda _: {"count": 7}),
     "count.max": query(COUNT, drop="max"),
     "count.type": query(COUNT, drop="type"),
     "count.etag": without("if-none-match"),
-    "mark.read": ignored(at("/[^/]+/read", "POST")),
-    "mark.unread": ignored(at("/[^/]+/unread", "POST")),
+    "mark.read": respond_without_calling(at("/[^/]+/read", "POST")),
+    "mark.unread": respond_without_calling(at("/[^/]+/unread", "POST")),
     "mark.repeats": once,
     "mark.not-yours": as_user("42", MARK),
-    "many.updated": edited(at("/read", "PATCH"), more("updated", 1)),
-    "read-all.marks": ignored(at("/read-all", "POST")),
+    "many.updated": edit_json(at("/read", "PATCH"), more("updated", 1)),
+    "read-all.marks": respond_without_calling(at("/read-all", "POST")),
     "read-all.type": query(at("/read-all"), drop="type"),
     "read-all.seen": query(at("/read-all"), drop="seen"),
-    "delete.removes": ignored(at("/[^/]+", "DELETE")),
+    "delete.removes": respond_without_calling(at("/[^/]+", "DELETE")),
     "delete.again": status(404, 204, at("/[^/]+", "DELETE")),
     "delete.not-yours": as_user("42", at("/[^/]+", "DELETE")),
     "stream.headers": stream_header,
-    "element.served": answered(at("/notistore-inbox.js"), headers={"content-type": "text/plain"}),
-    "answers.private": answered(always, headers={"cache-control": "public, max-age=60"}),
+    "element.served": edit_response(at("/notistore-inbox.js"), headers={"content-type": "text/plain"}),
+    "answers.private": edit_response(always, headers={"cache-control": "public, max-age=60"}),
+    "answers.nosniff": edit_response(always, headers={"x-content-type-options": "sniff"}),
+    "answers.current": respond_without_calling(at("/[^/]+/read", "POST")),
+    "inbox.own": as_user("42", COUNT),
     "item.fields": text('"traceId"', '"trace"'),
     "item.data": text("\\u2028", " "),
     "item.null": items(PAGE, lambda item: item | {"key": item["key"] or ""}),
-    "item.times": answered(PAGE, body=lambda body: re.sub(rb"\.\d{3}\+00:00", b"Z", body)),
+    "item.times": edit_response(PAGE, body=lambda body: re.sub(rb"\.\d{3}\+00:00", b"Z", body)),
     "item.version": items(PAGE, lambda item: item | {"version": 1}),
     "errors.problem": text('"status"', '"code"'),
     "errors.recipient": status(401, 403),
@@ -309,7 +320,7 @@ BROKEN: dict[str, Break] = {
     "errors.large": status(413, 400),
     "cross-site.refused": without("sec-fetch-site"),
     "cross-site.origin": without("origin"),
-    "cross-site.same": asked(same_site),
+    "cross-site.same": edit_request(same_site),
     "frames.lines": replaced("\n", "\r\n"),
     "frames.count": replaced(r"id: \d+\n", ""),
     "frames.resumed": without("last-event-id"),

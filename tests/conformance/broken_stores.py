@@ -1,4 +1,4 @@
-"""Stores that break one promise each, with the check that has to catch them, in most cases it alone.
+"""Stores that each break one promise, with the check that has to catch it; in most cases no other check may.
 
 Most are a MemoryStore with one method changed, the way such methods go wrong: a read, an await, and a write of what was
 read; a filter applied after the limit; an id compared as the database's collation likes.
@@ -21,9 +21,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from notistore import DuplicateNotification, MemoryStore, StoreError
+from notistore import DuplicateNotification, MemoryStore, OutcomeUnknown, StoreError
 from notistore.model import to_millis
-from notistore_conformance import Subject
+from notistore_conformance import StoreImplementation
 
 CAUGHT: dict[str, tuple[str, Callable[[], Any]]] = {}
 """Name to the check that catches it, and the factory."""
@@ -57,7 +57,7 @@ Sqlite3Store, to_columns, to_notification, whose = map(
 
 
 async def pause():
-    """Where a driver would wait for its database, others get their turn."""
+    """Yield to other tasks, where a driver would wait for its database."""
     await asyncio.sleep(0)
 
 
@@ -163,7 +163,7 @@ class RefusesWhenThePoolIsBusy(MemoryStore):
 
 
 class UpsertStore(MemoryStore):
-    """Lets one step of the upsert be changed."""
+    """A correct store; subclasses override a step of the upsert."""
 
     def merged(self, old, new, renotify):
         return replace(
@@ -375,7 +375,7 @@ class RaisesForUnknownIds(MemoryStore):
 
 
 class PageStore(MemoryStore):
-    """Lets one step of the page be changed."""
+    """A correct store; subclasses override a step of the page."""
 
     def chosen(self, recipient, types, unread_only):
         return list(self._select(recipient, types=types, unread_only=unread_only))
@@ -498,7 +498,7 @@ class LooksTheCursorUp(MemoryStore):
 
 
 class RemembersPlaces(MemoryStore):
-    """Turns a cursor into the offset at which its row was last handed out."""
+    """Turns a cursor into the offset at which its row was last returned."""
 
     unread_only = False
 
@@ -817,70 +817,70 @@ class LooksThenDeletes(MemoryStore):
 # whose inbox
 
 
-class Blurred(PageStore):
-    """Compares recipients by what `seen_as` makes of them, when it gives a page."""
+class ComparesLoosely(PageStore):
+    """Compares the results of `compared_as` instead of the recipients in `page`."""
 
-    def seen_as(self, recipient):
-        raise NotImplementedError
+    def compared_as(self, recipient):
+        return recipient
 
     def chosen(self, recipient, types, unread_only):
-        rows = [row for row in self._rows.values() if self.seen_as(row.recipient) == self.seen_as(recipient)]
+        rows = [row for row in self._rows.values() if self.compared_as(row.recipient) == self.compared_as(recipient)]
         return [
             row for row in rows if (not types or row.type in types) and not (unread_only and row.read_at is not None)
         ]
 
 
 @only_caught_by("isolation/ids")
-class FoldsIds(Blurred):
-    def seen_as(self, recipient):
+class FoldsIds(ComparesLoosely):
+    def compared_as(self, recipient):
         return replace(recipient, id=recipient.id.lower())
 
 
 @only_caught_by("isolation/ids")
-class PadsIds(Blurred):
-    def seen_as(self, recipient):
+class PadsIds(ComparesLoosely):
+    def compared_as(self, recipient):
         return replace(recipient, id=recipient.id.rstrip(" ") or "x")
 
 
 @only_caught_by("isolation/ids")
-class NormalisesIds(Blurred):
-    def seen_as(self, recipient):
+class NormalisesIds(ComparesLoosely):
+    def compared_as(self, recipient):
         return replace(recipient, id=unicodedata.normalize("NFC", recipient.id))
 
 
 @only_caught_by("isolation/types")
-class FoldsRecipientTypes(Blurred):
-    def seen_as(self, recipient):
+class FoldsRecipientTypes(ComparesLoosely):
+    def compared_as(self, recipient):
         return replace(recipient, type=recipient.type.lower())
 
 
 @caught_by("isolation/tenants")
-class FoldsTenants(Blurred):
-    def seen_as(self, recipient):
+class FoldsTenants(ComparesLoosely):
+    def compared_as(self, recipient):
         return replace(recipient, tenant=recipient.tenant and recipient.tenant.lower())
 
 
 @only_caught_by("isolation/tenants")
-class NormalisesTenants(Blurred):
-    def seen_as(self, recipient):
+class NormalisesTenants(ComparesLoosely):
+    def compared_as(self, recipient):
         return replace(recipient, tenant=recipient.tenant and unicodedata.normalize("NFC", recipient.tenant))
 
 
 @only_caught_by("isolation/no-tenant")
-class WritesNoTenantAsNone(Blurred):
-    def seen_as(self, recipient):
+class WritesNoTenantAsNone(ComparesLoosely):
+    def compared_as(self, recipient):
         return replace(recipient, tenant=str(recipient.tenant))
 
 
 @only_caught_by("isolation/joined-parts")
-class JoinsParts(Blurred):
-    def seen_as(self, recipient):
+class JoinsParts(ComparesLoosely):
+    def compared_as(self, recipient):
         return ":".join(part for part in (recipient.tenant, recipient.type, recipient.id) if part)
 
 
 @only_caught_by("isolation/long-names")
-class CutsIds(Blurred):
-    def seen_as(self, recipient):
+class CutsIds(ComparesLoosely):
+    def compared_as(self, recipient):
         return replace(recipient, id=recipient.id[:100])
 
 
@@ -905,10 +905,10 @@ class TakesNoTenantForAny(MemoryStore):
 
 
 class ValueStore(MemoryStore):
-    """Lets what is written be changed on its way in."""
+    """A correct store; subclasses change rows before they are inserted."""
 
     def written(self, row):
-        raise NotImplementedError
+        return row
 
     async def insert(self, notification):
         await super().insert(self.written(notification))
@@ -979,13 +979,10 @@ class LosesMilliseconds(ValueStore):
 
 
 @caught_by("values/times")
-class LosesTheTimeZone(ValueStore):
+class LosesTheTimeZone(MemoryStore):
     async def get(self, recipient, id):
         row = await super().get(recipient, id)
         return row and replace(row, created_at=row.created_at.replace(tzinfo=None))
-
-    def written(self, row):
-        return row
 
 
 @only_caught_by("values/upserted")
@@ -1019,7 +1016,7 @@ class HandsOutItsOwnObject(MemoryStore):
 @asynccontextmanager
 async def caches_rows():
     class CachesRows(MemoryStore):
-        """Forgets what it has read at each write of its own, and at no one else's."""
+        """Its own writes clear its cache; other clients' writes do not."""
 
         def __init__(self, rows):
             self._rows = rows
@@ -1047,7 +1044,7 @@ async def caches_rows():
             return super()._remove(rows)
 
     rows = {}
-    yield Subject(CachesRows(rows), peer=CachesRows(rows))
+    yield StoreImplementation(CachesRows(rows), peer=CachesRows(rows))
 
 
 @only_caught_by("calls/two-clients")
@@ -1067,7 +1064,7 @@ async def locks_in_the_process():
                 return copy.deepcopy(stored)
 
     rows = {}
-    yield Subject(LocksInTheProcess(rows), peer=LocksInTheProcess(rows))
+    yield StoreImplementation(LocksInTheProcess(rows), peer=LocksInTheProcess(rows))
 
 
 @only_caught_by("calls/cancel")
@@ -1134,7 +1131,122 @@ async def lets_drivers_errors_out():
         yield
         store.down = False
 
-    yield Subject(store, outage=outage)
+    yield StoreImplementation(store, outage=outage)
+
+
+class Remote(MemoryStore):
+    """A store whose database is remote: the reply to a write can be lost, and the error says so."""
+
+    lost = False
+
+    @contextmanager
+    def lose_reply(self, id):
+        self.lost = True
+        yield
+        assert not self.lost, "no reply was lost"
+
+    async def write(self, name, *args, **kwargs):
+        """One write that reaches the database, and its reply, unless the reply is lost."""
+        if name == "insert":  # a MemoryStore's is one of many
+            name, args = "insert_many", (args,)
+        answer = await getattr(MemoryStore, name)(self, *args, **kwargs)
+        if self.lost:
+            self.lost = False
+            raise ConnectionResetError("the connection was lost")
+        return answer
+
+    async def call(self, name, *args, **kwargs):
+        try:
+            return await self.write(name, *args, **kwargs)
+        except ConnectionResetError as error:
+            raise OutcomeUnknown("the reply was lost") from error
+
+    @classmethod
+    @asynccontextmanager
+    async def subject(cls):
+        store = cls()
+        yield StoreImplementation(store, lose_reply=store.lose_reply)
+
+
+def remote(name):
+    async def method(self, *args, **kwargs):
+        return await self.call(name, *args, **kwargs)
+
+    return method
+
+
+WRITES = ("insert", "insert_many", "upsert", "mark_read", "mark_unread", "mark_all_read", "delete")
+for _name in WRITES:
+    setattr(Remote, _name, remote(_name))
+
+
+class RollsBack(Remote):
+    """The reply to a statement is lost before the COMMIT, so nothing has changed."""
+
+    async def call(self, name, *args, **kwargs):
+        if self.lost:
+            self.lost = False
+            raise StoreError("nothing was changed") from ConnectionResetError("the connection was lost")
+        return await super().call(name, *args, **kwargs)
+
+
+class Repeats(Remote):
+    """Repeats a call once, and returns the second result."""
+
+    repeated: tuple[str, ...] = ()
+
+    async def call(self, name, *args, **kwargs):
+        if name not in self.repeated:
+            return await super().call(name, *args, **kwargs)
+        try:
+            return await self.write(name, *args, **kwargs)
+        except ConnectionResetError:
+            return await self.write(name, *args, **kwargs)
+
+
+@only_caught_by("calls/lost-reply")
+class IsADuplicateOfItself(Repeats):
+    repeated = ("insert",)
+
+
+@only_caught_by("calls/lost-reply")
+class ManyAreDuplicatesOfThemselves(Repeats):
+    repeated = ("insert_many",)
+
+
+@only_caught_by("calls/lost-reply")
+class UpsertsTwice(Repeats):
+    repeated = ("upsert",)
+
+
+@only_caught_by("calls/lost-reply")
+class CountsOnlyWhatTheSecondMarkChanged(Repeats):
+    repeated = ("mark_read", "mark_unread", "mark_all_read")
+
+
+@only_caught_by("calls/lost-reply")
+class CountsOnlyWhatTheSecondDeleteFound(Repeats):
+    repeated = ("delete",)
+
+
+@only_caught_by("calls/lost-reply")
+class SaysThatNothingChanged(Remote):
+    async def call(self, name, *args, **kwargs):
+        try:
+            return await super().call(name, *args, **kwargs)
+        except OutcomeUnknown as error:
+            raise StoreError("nothing was changed") from error.__cause__
+
+
+@only_caught_by("calls/lost-reply")
+class DeclaresLostWritesDone(Remote):
+    """It treats a broken connection as a slow one, and its write as done; the server has rolled it back."""
+
+    async def call(self, name, *args, **kwargs):
+        if self.lost and name == "insert":
+            self.lost = False
+            return None
+        return await super().call(name, *args, **kwargs)
 
 
 @only_caught_by("cost/constant")
@@ -1147,7 +1259,7 @@ async def fetches_rows_to_count_them():
 
     store = FetchesRowsToCountThem(":memory:")
     try:
-        yield Subject(store, scales=True)
+        yield StoreImplementation(store, scales=True)
     finally:
         await store.close()
 
@@ -1223,7 +1335,7 @@ class CountsForAThousand(MemoryStore):
 
 
 class PruneStore(MemoryStore):
-    """Lets the choice of what is old be changed."""
+    """A correct store; subclasses change which rows are old."""
 
     def is_old(self, row, older_than, only_read):
         return row.updated_at < older_than and not (only_read and row.read_at is None)
@@ -1330,7 +1442,7 @@ class CreatesOnlyAlone(MemoryStore):
 
 
 class Session:
-    """A host's transaction on a MemoryStore: a copy of its rows, put in their place by the commit."""
+    """A host's transaction on a MemoryStore: works on a copy of the rows, which replaces them at the commit."""
 
     def __init__(self, rows):
         self.rows = dict(rows)
@@ -1344,7 +1456,7 @@ class BoundMemoryStore(MemoryStore):
 
 
 class TransactionalStore(MemoryStore):
-    """A MemoryStore with `bind`, as it should be."""
+    """A MemoryStore with a correct `bind`."""
 
     bound = BoundMemoryStore
 
@@ -1380,7 +1492,7 @@ class TransactionalStore(MemoryStore):
     @asynccontextmanager
     async def subject(cls):
         store = cls()
-        yield Subject(store, transaction=store.transaction, savepoint=store.savepoint)
+        yield StoreImplementation(store, transaction=store.transaction, savepoint=store.savepoint)
 
 
 @caught_by("bind/commit")
@@ -1473,7 +1585,7 @@ class CallsBackForSavepointsRolledBack(TransactionalStore):
 
 
 class InAFile:
-    """Makes stores in one file. Pickled for another process, it opens the file that this one has made."""
+    """A factory of stores on one file. Unpickled in another process, it opens the same file."""
 
     def __init__(self, store):
         self.store = store
@@ -1485,14 +1597,14 @@ class InAFile:
             self.path = self.path or f"{folder}/rows.db"
             store = self.store(self.path)
             try:
-                yield Subject(store, processes=True)
+                yield StoreImplementation(store, processes=True)
             finally:
                 await store.close()
                 self.path = None if folder else self.path
 
 
 class FileStore(Sqlite3Store):
-    """What many a store has in place of one statement: a lock, which other processes do not see."""
+    """Uses a lock instead of a single statement, which does not exclude other processes."""
 
     lock = threading.Lock()
 
@@ -1564,7 +1676,7 @@ class DeletesUnderALock(FileStore):
 
 @only_caught_by("processes/race")
 class CachesWhatItsProcessWrote(FileStore):
-    """Right as long as it is alone: each of its own writes empties the cache."""
+    """Correct in a single process: each of its own writes clears the cache."""
 
     def __init__(self, path):
         super().__init__(path)

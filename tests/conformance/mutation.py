@@ -1,9 +1,9 @@
-"""Mutation testing of MemoryStore: does the kit see every change of it? `python -m tests.conformance.mutation`.
+"""Mutation testing of MemoryStore: does the kit detect every change of it? `python -m tests.conformance.mutation`.
 
 It needs mutmut, which nothing else here does: `pip install -e . --group mutation`.
 
-mutmut changes MemoryStore in one place at a time, in a copy of this checkout, and runs the kit on each. What the kit
-lets pass stands in EQUIVALENT, with the reason why it breaks no promise; anything else is an error.
+mutmut changes MemoryStore in one place at a time, in a copy of this checkout, and runs the kit on each. Mutants that
+pass are listed in EQUIVALENT, with the reason why they break no promise; any other is an error.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ also_copy =
 
 
 def main() -> int:
-    """Run mutmut and print what survived. Returns 1 when that is not what EQUIVALENT says."""
+    """Run mutmut and print the survivors. Returns 1 if they are not those of EQUIVALENT."""
     if find_spec("mutmut") is None:
         sys.exit("mutmut is not installed: pip install -e . --group mutation")
     with tempfile.TemporaryDirectory() as name:
@@ -51,8 +51,10 @@ def main() -> int:
         subprocess.run(run, cwd=folder, check=True, stdout=subprocess.DEVNULL)
         results = mutmut(folder, "results", "--all", "true")
         outcomes = dict(re.findall(r"^\s*(\S+__mutmut_\d+): (.+)$", results, re.MULTILINE))
-        survivors = {id: change(mutmut(folder, "show", id)) for id, told in outcomes.items() if told == "survived"}
-    killed = sum(told in ("killed", "timeout") for told in outcomes.values())
+        survivors = {
+            id: change(mutmut(folder, "show", id)) for id, outcome in outcomes.items() if outcome == "survived"
+        }
+    killed = sum(outcome in ("killed", "timeout") for outcome in outcomes.values())
     print(f"{len(outcomes)} mutants of MemoryStore: {killed} killed, {len(survivors)} survived")
     for id, changed in survivors.items():
         print(f"\n{id}\n    {changed}\n    {EQUIVALENT.get(changed, 'NOT EXPECTED: a check is missing')}")

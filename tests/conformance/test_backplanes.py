@@ -1,4 +1,4 @@
-"""The backplane kit, on one in memory that does it all and on ones that break one promise each."""
+"""The backplane kit on a correct backplane in memory, and on variants that each break one promise."""
 
 import json
 import re
@@ -7,13 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from notistore_conformance import BackplaneSubject, BackplaneSuite, Outcome, check_backplane
-from notistore_conformance.backplane import BACKPLANE_CHECKS
+from notistore_conformance import BackplaneImplementation, BackplaneSuite, Outcome, check_backplane
+from notistore_conformance.backplane import BackplaneRunner
 from notistore_conformance.clauses import BACKPLANE_CLAUSES, UNCHECKABLE
+from notistore_conformance.registry import checks_of
 
-from .broken_backplanes import BROKEN, CAUGHT_BY_MORE, Bus, FoldsKeys, MemoryBackplane, factory
+from .broken_backplanes import BROKEN, CAUGHT_BY_MORE, FoldsKeys, InProcessServer, MemoryBackplane, factory
+from .faulty_backplanes import FAULTS, PASSES
 
 pytest_plugins = ["pytester"]
+
+BACKPLANE_CHECKS = checks_of("backplane")
 
 MINE = """
     from tests.conformance.broken_backplanes import FoldsKeys, MemoryBackplane, factory
@@ -23,10 +27,19 @@ MINE = """
 """
 
 
+KIT = "notistore_conformance.backplane"
+LIMITS = {f"{KIT}.context._ARRIVAL": 2.0, f"{KIT}.context._SECONDS": 4.0, f"{KIT}.context._RETURN": 8.0}
+PAUSES = {
+    f"{KIT}.context._QUIET": 0.1,
+    f"{KIT}.checks._LONG_OUTAGE": 0.6,
+    "notistore.hub.backplane._BACKOFF": (0.01, 0.02, 0.05, 0.1, 0.2),
+}
+
+
 @pytest.fixture
-def impatient(monkeypatch):
-    for name, seconds in (("_ARRIVAL", 2.0), ("_SECONDS", 4.0), ("_RETURN", 8.0)):
-        monkeypatch.setattr(f"notistore_conformance.backplane.site.{name}", seconds)
+def short_timeouts(monkeypatch):
+    for name, seconds in {**LIMITS, **PAUSES}.items():
+        monkeypatch.setattr(name, seconds)
 
 
 def caught(report):
@@ -38,7 +51,7 @@ def test_every_check_has_a_broken_backplane_that_only_it_catches():
 
 
 @pytest.mark.parametrize("kind", BROKEN, ids=lambda kind: kind.__name__)
-async def test_a_broken_backplane_is_caught_by_its_check_alone(kind, impatient):
+async def test_a_broken_backplane_is_caught_by_its_check_alone(kind, short_timeouts):
     report = await check_backplane(factory(kind))
     assert caught(report) == [BROKEN[kind]], str(report)
     [failed] = report.failed
@@ -46,9 +59,19 @@ async def test_a_broken_backplane_is_caught_by_its_check_alone(kind, impatient):
 
 
 @pytest.mark.parametrize("kind", CAUGHT_BY_MORE, ids=lambda kind: kind.__name__)
-async def test_a_broken_backplane_is_caught_by_its_check(kind, impatient):
+async def test_a_broken_backplane_is_caught_by_its_check(kind, short_timeouts):
     report = await check_backplane(factory(kind), only=CAUGHT_BY_MORE[kind])
     assert caught(report) == [CAUGHT_BY_MORE[kind]], str(report)
+
+
+@pytest.mark.parametrize("kind", FAULTS, ids=lambda kind: kind.__name__)
+def test_a_backplane_with_a_fault_is_caught_by_a_check_of_the_promise_it_breaks(kind, short_timeouts, monkeypatch):
+    for name, seconds in LIMITS.items():
+        monkeypatch.setattr(name, seconds / 2)
+    checks = [check for check in BACKPLANE_CHECKS.values() if FAULTS[kind] in check.clauses]
+    with BackplaneRunner(factory(kind)) as runner:
+        caught = any(runner.run(check).outcome is Outcome.FAILED for check in checks)
+    assert caught is (kind not in PASSES), PASSES.get(kind, "no check fails")
 
 
 def test_every_clause_has_a_check_or_a_reason_why_not():
@@ -56,23 +79,23 @@ def test_every_clause_has_a_check_or_a_reason_why_not():
     assert cited == BACKPLANE_CLAUSES.keys() - UNCHECKABLE.keys()
 
 
-async def test_a_backplane_that_does_it_all_conforms():
+async def test_a_correct_backplane_conforms():
     report = await check_backplane(factory(MemoryBackplane), name="memory")
-    assert report.verdict == f"CONFORMS ({len(BACKPLANE_CHECKS)} passed)", str(report)
+    assert report.verdict == f"CONFORMS ({len(checks_of('backplane'))} passed)", str(report)
     assert json.loads(report.to_json())["kind"] == "backplane"
     assert report.about.backend == "memory"
 
 
 async def test_what_a_factory_cannot_do_is_not_offered():
-    bus = Bus()
-    report = await check_backplane(lambda: MemoryBackplane(bus))
+    server = InProcessServer()
+    report = await check_backplane(lambda: MemoryBackplane(server))
     assert report.conforms, str(report)
     not_offered = {result.id for result in report.results if result.outcome is Outcome.UNSUPPORTED}
-    assert len(not_offered) == 5
-    assert "a way to cut it off from its server (BackplaneSubject.outage)" in str(report)
+    assert len(not_offered) == 6
+    assert "a way to cut it off from its server (BackplaneImplementation.outage)" in str(report)
 
 
-async def test_expected_failures_are_strict(impatient):
+async def test_expected_failures_are_strict(short_timeouts):
     expected = {"backplane/keys": "no case yet, #7", "backplane/once": "but it does"}
     report = await check_backplane(factory(FoldsKeys), expected_failures=expected, only="backplane/")
     outcomes = {result.id: result.outcome for result in report.results}
@@ -82,7 +105,7 @@ async def test_expected_failures_are_strict(impatient):
         await check_backplane(factory(FoldsKeys), expected_failures={"count/unread": "a store's"})
 
 
-async def test_what_is_no_backplane_is_refused():
+async def test_other_objects_are_refused():
     with pytest.raises(TypeError, match=r"expected make_backplane to give a backplane.*got 42"):
         await check_backplane(lambda: 42)
 
@@ -91,7 +114,7 @@ async def test_the_suite_of_the_page_is_one():
     page = (Path(__file__).parents[2] / "docs" / "conformance.md").read_text(encoding="utf-8")
     [suite] = re.findall(r"```python\n(class TestYourBackplane.*?)```", page, re.DOTALL)
 
-    class Server(Bus):
+    class Server(InProcessServer):
         def kill(self):
             self.stopped = self.outage()
             self.stopped.__enter__()
@@ -103,11 +126,12 @@ async def test_the_suite_of_the_page_is_one():
     async def connect(url):
         yield url
 
-    names = {"connect": connect, "YourBackplane": MemoryBackplane, "asynccontextmanager": asynccontextmanager}
-    exec(suite, names | {"BackplaneSuite": BackplaneSuite, "BackplaneSubject": BackplaneSubject}, names)
-    yours = names["TestYourBackplane"]()
-    yours.url = yours.server = Server()
-    report = await check_backplane(yours.make_backplane)
+    server = Server()
+    names = {"connect": connect, "YourBackplane": MemoryBackplane, "URL": server, "server": server}
+    names |= {"BackplaneSuite": BackplaneSuite, "BackplaneImplementation": BackplaneImplementation}
+    names["asynccontextmanager"] = asynccontextmanager
+    exec(suite, names)
+    report = await check_backplane(names["TestYourBackplane"]().make_backplane)
     assert report.conforms, str(report)
     assert [result.id for result in report.results if result.outcome is Outcome.UNSUPPORTED] == ["backplane/half-open"]
     assert report.about.backend == "NATS 2.10"
@@ -116,10 +140,10 @@ async def test_the_suite_of_the_page_is_one():
 class TestSuite(BackplaneSuite):
     """The class."""
 
-    bus = Bus()
+    server = InProcessServer()
 
     def make_backplane(self):
-        yield MemoryBackplane(self.bus)
+        yield MemoryBackplane(self.server)
 
 
 def test_expected_failures_of_the_suite_are_of_its_own_checks(pytester):

@@ -1,4 +1,4 @@
-"""What the kit writes: JSON of a documented shape, Markdown, badges; and contracts of a later version."""
+"""The kit's reports: JSON of a documented shape, Markdown and badges."""
 
 import json
 import re
@@ -8,8 +8,8 @@ from xml.etree import ElementTree
 import pytest
 
 from notistore_conformance import About, Outcome, Report, Result
-from notistore_conformance.badge import badge, badge_for, endpoint
-from notistore_conformance.report import FORMAT, dump_json, write
+from notistore_conformance.reports.badge import badge
+from notistore_conformance.reports.report import FORMAT, dump_json, write
 
 pytest_plugins = ["pytester"]
 
@@ -27,8 +27,7 @@ def report(*outcomes, kind="store", contract="1.0", checks=None):
 
 
 def said(*reports):
-    spoken = json.loads(endpoint(reports))
-    return spoken["label"], spoken["message"]
+    return tuple(ElementTree.fromstring(badge(reports)).attrib["aria-label"].rsplit(": ", 1))
 
 
 # JSON
@@ -69,7 +68,7 @@ def test_a_result_read_back_is_the_same():
 # Markdown
 
 
-def test_markdown_tells_versions_totals_and_what_failed():
+def test_markdown_shows_versions_totals_and_failures():
     made = report(Outcome.PASSED, Outcome.FAILED, Outcome.UNSUPPORTED, checks=4)
     text = made.to_markdown()
     assert text.startswith("## mine:make\n\n**DOES NOT CONFORM (1 passed, 1 failed, 1 unsupported, 1 not selected)**\n")
@@ -108,18 +107,8 @@ def test_markdown_fences_what_holds_fences():
         ([], "notistore", "nothing was run"),
     ],
 )
-def test_a_badge_says_the_worst_of_what_was_run_and_of_what(reports, label, message):
+def test_a_badge_shows_the_worst_verdict_and_of_which_kit(reports, label, message):
     assert said(*reports) == (label, message)
-    svg = ElementTree.fromstring(badge(reports))
-    assert svg.attrib["aria-label"] == f"{label}: {message}"
-
-
-def test_the_endpoint_is_what_shields_io_reads():
-    spoken = json.loads(badge_for([report(Outcome.PASSED)], Path("badge.json")))
-    assert spoken.keys() == {"schemaVersion", "label", "message", "color"}
-    assert spoken["schemaVersion"] == 1
-    assert re.fullmatch("[0-9a-f]{6}", spoken["color"])
-    assert badge_for([report(Outcome.PASSED)], Path("badge.svg")).startswith("<svg ")
 
 
 def test_files_are_written_as_their_names_end(tmp_path):
@@ -191,57 +180,3 @@ def test_a_check_that_failed_before_it_passed_has_failed(pytester):
     _, reports = run_pytest(pytester, "-k", "get/returns")
     [found] = reports
     assert [check["outcome"] for check in found["results"]] == ["failed"]
-
-
-# Contracts of a later version
-
-
-LATER = """
-    import notistore_conformance.registry as registry
-
-    registry.CONTRACT = "1.1"
-    registry.registered()
-
-    @registry.check("get/later", "What 1.1 promises", "get.returns", since="1.1")
-    async def later(context):
-        raise AssertionError("no store keeps it yet")
-"""
-
-
-def outcome_of_later(reports):
-    [found] = reports
-    [later] = (check for check in found["results"] if check["id"] == "get/later")
-    return found["contract"], later["outcome"], found["verdict"].partition(" (")[0]
-
-
-def test_a_pinned_contract_gets_no_new_promise_and_an_unpinned_one_does(pytester):
-    pytester.makeconftest(LATER)
-    result, reports = run_pytest(pytester, "--notistore=memory:", "--notistore-contract=1.0", "-k", "get/")
-    assert outcome_of_later(reports) == ("1.0", "unsupported", "PARTIAL")
-    assert result.ret == 0
-    result, reports = run_pytest(pytester, "--notistore=memory:", "-k", "get/")
-    assert outcome_of_later(reports) == ("1.1", "failed", "DOES NOT CONFORM")
-    assert result.ret == 1
-
-
-def test_a_suite_may_pin_its_contract(pytester):
-    pytester.makeconftest(LATER)
-    pytester.makepyfile("""
-        from notistore import MemoryStore
-        from notistore_conformance import NotificationStoreSuite
-
-        class TestMine(NotificationStoreSuite):
-            contract = "1.0"
-
-            def make_store(self):
-                return MemoryStore()
-    """)
-    result, reports = run_pytest(pytester)
-    assert outcome_of_later(reports) == ("1.0", "unsupported", "CONFORMS")
-    assert result.ret == 0
-
-
-def test_a_contract_that_the_kit_does_not_know_is_a_usage_error(pytester):
-    result = pytester.runpytest_subprocess("--notistore=memory:", "--notistore-contract=1.7", timeout=60)
-    assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["*--notistore-contract: expected a version of the contract, 1.0 to 1.0, got '1.7'*"])

@@ -1,4 +1,4 @@
-"""docs/write-your-own-store.md, followed in a clean environment; what it makes is examples/custom_store."""
+"""docs/write-your-own-store.md, followed in a clean environment; the result is examples/custom_store."""
 
 import os
 import re
@@ -24,7 +24,7 @@ def test_the_page_and_the_example_hold_the_same_code():
 
 @pytest.fixture(scope="module")
 def wheels(tmp_path_factory):
-    """Where pip finds this checkout when it is asked for `notistore`."""
+    """A folder from which pip installs this checkout as `notistore`."""
     folder = tmp_path_factory.mktemp("wheel")
     build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder, ROOT]
     subprocess.run(build, check=True, capture_output=True, timeout=120)
@@ -52,11 +52,11 @@ def test_every_step_of_the_page_does_what_it_says(tmp_path, wheels):
             case "console":
                 for step in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]:
                     command, *lines = step.splitlines()
-                    says(command, lines, cwd=tmp_path, environment=environment)
+                    assert_prints(command, lines, cwd=tmp_path, environment=environment)
 
 
-def says(command, lines, *, cwd, environment):
-    """The command prints these lines, or what begins so, in this order."""
+def assert_prints(command, lines, *, cwd, environment):
+    """Assert that the command prints these lines, or lines that begin so, in this order."""
     done = subprocess.run(
         ["bash", "-c", command], cwd=cwd, env=environment, capture_output=True, text=True, timeout=120
     )

@@ -1,4 +1,4 @@
-"""Twelve stores as people write them, each with one mistake people make: what the kit says of them has to be enough.
+"""Twelve stores, each with one common mistake, for which the kit's messages have to be sufficient.
 
 All but one are the store of docs/write-your-own-store.md with a method or a query changed.
 """
@@ -47,28 +47,28 @@ class Store(Sqlite3Store):
 
 
 class ForgetsTheTenant(Store):
-    """WHERE recipient_id = ? and nothing else."""
+    """WHERE recipient_id = ? without the tenant."""
 
     def changed_sql(self, sql):
         return sql.replace("tenant = :tenant AND ", "")
 
 
 class CountsOnePage(Store):
-    """Has a page already, so why write a query."""
+    """Counts the rows of a page instead of running a query."""
 
     async def count(self, recipient, *, types=None):
         return len(await self.page(recipient, types=types))
 
 
 class ComparesIdsLikeMySQL(Store):
-    """The collation that a database has by default."""
+    """The default collation, which ignores case."""
 
     def changed_sql(self, sql):
         return sql.replace("recipient_id = :recipient_id", "recipient_id = :recipient_id COLLATE NOCASE")
 
 
 class PagesAfterATime(Store):
-    """WHERE created_at < ? is a cursor, is it not?"""
+    """Uses WHERE created_at < ? as a cursor."""
 
     def changed_sql(self, sql):
         return sql.replace("(created_at, id) < (:before, :before_id)", "created_at < :before")
@@ -121,7 +121,7 @@ class CountsWhatWasNamed(Store):
 
 
 class IgnoresDuplicates(Store):
-    """An error less to think of."""
+    """INSERT OR IGNORE."""
 
     async def insert(self, notification):
         columns = to_columns(notification)
@@ -130,7 +130,7 @@ class IgnoresDuplicates(Store):
 
 
 class LetsTheDriverSpeak(Store):
-    """No try, no except."""
+    """Does not wrap the driver's errors."""
 
     async def insert(self, notification):
         columns = to_columns(notification)
@@ -151,7 +151,7 @@ class KeepsItsOwnClock(Store):
 
 
 class SharesItsRows(MemoryStore):
-    """A dict of dicts, for tests."""
+    """Returns its stored objects without copying them."""
 
     async def get(self, recipient: Recipient, id: str) -> Notification | None:
         row = self._rows.get(id)

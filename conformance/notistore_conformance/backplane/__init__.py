@@ -1,7 +1,6 @@
-"""What `notistore.backplane.Backplane` promises, checked on any backplane."""
+"""What `notistore.hub.backplane.Backplane` promises, checked on any backplane."""
 
-from .checks import BACKPLANE_CHECKS
-from .stage import BackplaneStage
-from .subject import BackplaneSubject
+from .implementation import BackplaneImplementation
+from .runner import BackplaneRunner
 
-__all__ = ["BACKPLANE_CHECKS", "BackplaneStage", "BackplaneSubject"]
+__all__ = ["BackplaneImplementation", "BackplaneRunner"]

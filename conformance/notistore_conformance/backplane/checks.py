@@ -3,61 +3,71 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+from contextlib import suppress
 from functools import partial
 from typing import Final
 
-from ..registry import Check, check
-from .site import Message, Node, Site, begun_tasks
+from ..registry import backplane_check
+from .context import BackplaneContext, Message, Node, begun_tasks
 
-__all__ = ["BACKPLANE_CHECKS"]
+_outage_check = partial(backplane_check, seconds=90.0)  # servers take their time to return
 
-BACKPLANE_CHECKS: Final[dict[str, Check]] = {}
-"""Every check of a backplane by its id."""
-
-_check = partial(check, into=BACKPLANE_CHECKS)
-_outage_check = partial(_check, seconds=90.0)  # servers take their time to return
-
-# Wildcards, separators and quotes of the usual servers, and pairs that a careless comparison takes for the same.
+# Pairs that a careless comparison takes for the same, or the first for a pattern of the second.
 _HOSTILE: Final = [
-    "*",
-    ">",
-    "a.b",
-    "a.*",
-    "{a}b",
-    "a b",
-    "a:b",
-    "'; --",
-    "%s",
-    "\u00e4",
-    "a\u0308",
-    "A",
-    "a",
-    "a ",
-    "x" * 900,
+    *(("x" * 970 + "y", "x" * 970 + "z"), ("y" + "x" * 970, "z" + "x" * 970)),  # cut
+    *(("\u00fc" * 970 + "y", "\u00fc" * 970 + "z"), ("", "a"), ("a", "ab"), ("a", "a:b"), ("a", "a.b")),
+    *(("a", "A"), ("\u00e4", "\u00c4"), ("stra\u00dfe", "strasse"), ("\u0130", "i\u0307")),  # folded
+    *(("\u00e4", "a\u0308"), ("\ufb01", "fi"), ("\u00e4", "a"), ("\u00e9", "\u00e8"), ("\u00e4", "?")),  # composed
+    *(("a", "a "), ("a", " a"), ("a b", "a  b"), ("1", "01"), ("a", "'a'"), ("a", '"a"'), ("\\", "\\\\")),  # cleaned
+    *(("a:b", "a.b"), ("a/b", "a_b"), ("a-b", "ab"), ("{a}b", "a}b"), ("a b", "a_b"), ("a:", "a")),
+    *(("*", "a"), ("a.*", "a.b"), (">", "a.b"), ("a?", "ab"), ("[ab]", "a"), ("a_", "ax"), ("a%", "axx")),  # patterns
+    *(("%61", "a"), ("a+b", "a b"), ("%s", "%%s"), ("'; --", "''; --")),
 ]
+
+
+_LONG_OUTAGE: Final = 4.0  # seconds, after which a backplane tries at its longest intervals
+_PROMPT: Final = 3.0  # seconds, less than it takes to notice that a connection is gone
+
+
+def _brief(message: Message) -> tuple[bytes, int]:
+    return message[1][:8], len(message[1])
 
 
 def _numbered(key: str, count: int, name: str = "") -> list[Message]:
     return [(key, f"{name}{n}".encode()) for n in range(count)]
 
 
-@_check("backplane/once", "Whoever has subscribed receives each message once, the publisher too", "delivery.once")
-async def once(site: Site) -> None:
-    sent = _numbered(site.key(), 50)
-    async with site.nodes(3) as nodes:
+@backplane_check(
+    "backplane/once",
+    "Every subscriber receives each message once, the publisher too",
+    *("delivery.once", "open.loop"),
+)
+async def once(site: BackplaneContext) -> None:
+    key, other = site.key(), site.key("other")
+    # In calls of one and of many, some of them equal: that two messages say the same does not make them one.
+    calls = [[message] for message in _numbered(key, 50)] + [[(key, b"same")], [(key, b"same")]]
+    calls += [
+        [(key, b"both"), (other, b"both"), *[(key, b"same")] * 3, *_numbered(key, 20, "many "), (key, b"both")],
+        [],
+    ]
+    async with site.nodes(10) as nodes:
         for node in nodes:
-            await node.subscribe([site.key()])
-        for message in sent:
-            await nodes[0].publish(message)
+            await node.subscribe([key, other])
+            await node.subscribe({key})  # again
+        for call in calls:
+            await nodes[0].publish(*call)
+        await nodes[0].publish((key, b"end"), (other, b"end"))
+        sent = [message for call in calls for message in call] + [(key, b"end"), (other, b"end")]
         for node in nodes:
             received = await node.until("delivery.once", *sent)
             site.equal("delivery.once", sorted(received), sorted(sent), f"in {node.name}")
 
 
-@_check(
+@backplane_check(
     "backplane/order", "What one publishes to one key comes in order, in calls of one and of many", "delivery.order"
 )
-async def order(site: Site) -> None:
+async def order(site: BackplaneContext) -> None:
     one, other = site.key("one"), site.key("other")
     async with site.nodes(3) as [listener, *senders]:
         await listener.subscribe([one, other])
@@ -79,73 +89,105 @@ async def order(site: Site) -> None:
                 site.equal("delivery.order", got, sorted(got, key=sent.index), f"of {sender.name}")
 
 
-@_check("backplane/keys", "Keys are any text, compared exactly", "delivery.keys")
-async def keys(site: Site) -> None:
-    named = [site.key(name) for name in _HOSTILE]
-    async with site.nodes(3) as [sender, even, odd]:
-        await even.subscribe(named[::2])
-        await odd.subscribe(named[1::2])
-        sent = [(key, str(n).encode()) for n, key in enumerate(named)]
-        await sender.publish(*sent)
-        for node, own in ((even, sent[::2]), (odd, sent[1::2])):
-            await node.until("delivery.keys", *own)
-            foreign = [message for message in node.of(*named) if message not in own]
+@backplane_check(
+    "backplane/flood",
+    "Thousands of messages in one call, and large ones, all arrive in order",
+    *("delivery.once", "delivery.order"),
+)
+async def flood(site: BackplaneContext) -> None:
+    key = site.key()
+    async with site.nodes(2) as [sender, listener]:
+        await listener.subscribe([key])
+        many = _numbered(key, 6_000)
+        large = [(key, bytes([n]) * (120_000 if n % 2 else 20)) for n in range(40)]
+        for call in (many, large):
+            await sender.publish(*call)
+            await sender.publish((key, b"after %d" % len(call)))
+            await listener.until("delivery.once", (key, b"after %d" % len(call)))
+            wanted = set(call)
+            got = [message for message in listener.received if message in wanted]
+            site.equal("delivery.order", [_brief(m) for m in got], [_brief(m) for m in call], f"of {len(call)}")
+
+
+@backplane_check("backplane/keys", "Keys are any text, compared exactly", "delivery.keys")
+async def keys(site: BackplaneContext) -> None:
+    pairs = [(site.key(f"{n}:{one}"), site.key(f"{n}:{other}")) for n, (one, other) in enumerate(_HOSTILE)]
+    sent = [(key, str(n).encode()) for n, pair in enumerate(pairs) for key in pair]
+    async with site.nodes(3) as [sender, first, second]:
+        for node, own in zip((first, second), zip(*pairs, strict=True), strict=True):
+            await node.subscribe(own)
+        await sender.publish(*sent, (pairs[0][0], b"end"), (pairs[0][1], b"end"))
+        for node, wanted in ((first, sent[::2]), (second, sent[1::2])):
+            received = await node.until("delivery.keys", *wanted, (wanted[0][0], b"end"))
+            foreign = [message for message in received if message not in wanted and message[1] != b"end"]
             site.equal("delivery.keys", foreign, [], f"of keys that {node.name} has not subscribed to")
 
 
-@_check("backplane/bytes", "Messages are any bytes, none of them and 300 KiB too", "delivery.bytes")
-async def any_bytes(site: Site) -> None:
+@backplane_check("backplane/bytes", "Messages are any bytes, none of them and 300 KiB too", "delivery.bytes")
+async def any_bytes(site: BackplaneContext) -> None:
     key = site.key()
-    sizes = [7_999, 8_000, 8_001, 65_536, 300 * 1024]  # around the limits of the usual servers
-    messages = [b"", b"\x00", bytes(range(256)), b"\r\n\n", b"\xff\xfe", *(bytes([n % 251]) * n for n in sizes)]
-    async with site.nodes(2) as [sender, listener]:
+    sizes = [4_000, 7_999, 8_000, 8_001, 16_384, 65_535, 65_536, 128_000, 300 * 1024]  # around the usual limits
+    messages = [b"", b"\x00", bytes(range(256)), b"\r\n\n", b"\xff\xfe", b" a \x00 ", b"007", b"null"]
+    messages += [bytes([n % 251]) * n for n in sizes]
+    async with site.nodes(3) as [sender, other, listener]:
         await listener.subscribe([key])
         for message in messages:
             await sender.publish((key, message))
             await listener.until("delivery.bytes", (key, message))
+        # Of two who send at once, the parts of one may not get between those of the other.
+        sent = [(key, name * 100_000) for name in (b"a", b"b", b"c", b"d")]
+        await asyncio.gather(sender.publish(*sent[:2]), other.publish(*sent[2:]))
+        await listener.until("delivery.bytes", *sent)
 
 
-@_check("backplane/unkept", "Who subscribes later receives what comes later", "delivery.unkept")
-async def unkept(site: Site) -> None:
+@backplane_check("backplane/unkept", "Who subscribes later receives what comes later", "delivery.unkept")
+async def unkept(site: BackplaneContext) -> None:
     key = site.key()
     async with site.nodes(2) as [sender, listener]:
-        await sender.publish((key, b"earlier"))
+        await sender.publish(*_numbered(key, 20, "earlier "))
         await listener.subscribe([key])
         await sender.publish((key, b"later"))
         received = await listener.until("delivery.unkept", (key, b"later"))
+        await listener.quiet()
         site.equal("delivery.unkept", received, [(key, b"later")])
 
 
-@_check("backplane/steady", "While other keys come and go a key loses and repeats nothing", "delivery.steady")
-async def steady(site: Site) -> None:
-    key, coming = site.key(), site.keys(50)
-    async with site.nodes(2) as [sender, listener]:
+@backplane_check("backplane/steady", "While other keys come and go a key loses and repeats nothing", "delivery.steady")
+async def steady(site: BackplaneContext) -> None:
+    key = site.key("key:long")
+    coming = [*site.keys(50), site.key("key"), site.key(""), site.key("key:"), site.key("key:long:er")]
+    async with site.nodes(3) as [sender, listener, other]:
         await listener.subscribe([key])
+        await other.subscribe([key, *coming])
         sent: list[Message] = []
         over = asyncio.Event()
 
-        async def send() -> None:
+        async def send(node: Node) -> None:
             while not over.is_set():
-                sent.append((key, str(len(sent)).encode()))
-                await sender.publish(sent[-1])
+                sent.append((key, f"{node.name} {len(sent)}".encode()))
+                await node.publish(sent[-1])
                 await asyncio.sleep(0)
 
-        sending = asyncio.create_task(send())
+        sending = [asyncio.create_task(send(node)) for node in (sender, listener)]
         try:
-            for other in coming:
-                await listener.subscribe([other])
+            for one in coming:
+                await listener.subscribe([one])
+            await listener.subscribe([])
+            await listener.unsubscribe([])
             await listener.unsubscribe(coming[::2])
-            await listener.unsubscribe(coming[1::2])
+            await listener.unsubscribe(set(coming[1::2]))
+            await listener.subscribe(dict.fromkeys(coming).keys())
+            await other.unsubscribe([key, *coming])
         finally:
             over.set()
-            await sending
-        await sender.publish((key, b"last"))
-        await listener.until("delivery.steady", (key, b"last"))
-        site.equal("delivery.steady", listener.of(key), [*sent, (key, b"last")])
+            await asyncio.gather(*sending)
+        await sender.publish(last := (key, b"last"), (coming[0], b"last"))
+        await listener.until("delivery.steady", *sent, last, (coming[0], b"last"))
+        site.equal("delivery.steady", sorted(listener.of(key)), sorted([*sent, last]))
 
 
-@_check("backplane/at-once", "Once subscribe has returned nothing is missed", "subscribe.at-once")
-async def at_once(site: Site) -> None:
+@backplane_check("backplane/at-once", "Once subscribe has returned nothing is missed", "subscribe.at-once")
+async def at_once(site: BackplaneContext) -> None:
     async with site.nodes(2) as [sender, listener]:
         for key in site.keys(30 * site.profile.rounds):
             await listener.subscribe([key])
@@ -153,10 +195,10 @@ async def at_once(site: Site) -> None:
             await listener.until("subscribe.at-once", (key, b"now"))
 
 
-@_check(
+@backplane_check(
     "backplane/first-subscribes", "Nor when many processes subscribe for the first time at once", "subscribe.at-once"
 )
-async def first_subscribes(site: Site) -> None:
+async def first_subscribes(site: BackplaneContext) -> None:
     for n in range(site.profile.rounds):
         async with site.nodes(6) as [sender, *listeners]:
             shared = site.key(f"shared {n}")
@@ -178,33 +220,70 @@ async def first_subscribes(site: Site) -> None:
                     group.create_task(join(listener))
 
 
-@_check("backplane/many-keys", "Hundreds of keys are subscribed in one call, and more beside them", "subscribe.at-once")
-async def many_keys(site: Site) -> None:
-    named = site.keys(400 * site.profile.rounds)
-    half = len(named) // 2
+@backplane_check(
+    "backplane/many-keys",
+    "Thousands of keys are subscribed to, many in one call, and nothing is received for others",
+    *("subscribe.at-once", "delivery.keys"),
+)
+async def many_keys(site: BackplaneContext) -> None:
+    named = site.keys(3_000)
+    foreign = [site.key(f"foreign {n}") for n in range(1_000)]
     async with site.nodes(2) as [sender, listener]:
-        await listener.subscribe(named[:half])
-        await listener.subscribe(named[half:])
+        for call in (named[:1_500], named[1_500:]):
+            await listener.subscribe(dict.fromkeys(call).keys())
+            last = [(key, b"at once") for key in call[-10:]]
+            await sender.publish(*last)
+            await listener.until("subscribe.at-once", *last)
         sent = [(key, b"here") for key in named]
-        await sender.publish(*sent)
-        await listener.until("subscribe.at-once", *sent)
+        for start in range(0, len(sent), 500):
+            await sender.publish(*sent[start : start + 500])
+        await sender.publish(*[(key, b"not here") for key in foreign])
+        await sender.publish((named[0], b"end"))
+        received = await listener.until("subscribe.at-once", *sent, (named[0], b"end"))
+        got = [message for message in received if message[1] == b"not here"]
+        site.equal("delivery.keys", got, [], "of keys that were not subscribed")
 
 
-@_check("backplane/unsubscribe", "What was unsubscribed can be subscribed to again", "unsubscribe.again")
-async def unsubscribe(site: Site) -> None:
+@backplane_check("backplane/unsubscribe", "What was unsubscribed can be subscribed to again", "unsubscribe.again")
+async def unsubscribe(site: BackplaneContext) -> None:
     left, kept = site.key("left"), site.key("kept")
     async with site.nodes(2) as [sender, listener]:
+        await listener.unsubscribe([site.key("never subscribed")])
+        everything: list[Message] = []
         for n in range(3):
             await listener.subscribe([left, kept])
+            await listener.quiet()  # for an unsubscribe that comes late
             sent = [(left, str(n).encode()), (kept, str(n).encode())]
+            everything += sent
             await sender.publish(*sent)
             await listener.until("unsubscribe.again", *sent)
             await listener.unsubscribe([left])
+        site.equal("unsubscribe.again", sorted(listener.received), sorted(everything), "each once")
 
 
-@_check("backplane/closes", "Closing ends every task, and nothing is received any more", "close.ends")
-async def closes(site: Site) -> None:
+@backplane_check(
+    "backplane/publishes-last",
+    "Messages that publish has returned for are received, even when it is closed at once",
+    "publish.raises",
+)
+async def publishes_last(site: BackplaneContext) -> None:
+    key = site.key()
+    async with site.node() as listener:
+        await listener.subscribe([key])
+        async with site.node() as sender:
+            sent = _numbered(key, 300)
+            await sender.publish(*sent)
+        await listener.until("publish.raises", *sent)
+
+
+@backplane_check(
+    "backplane/closes", "Closing ends every task and thread, and nothing is received any more", "close.ends"
+)
+async def closes(site: BackplaneContext) -> None:
     async with site.node(opened=False) as node:
+        await node.begin()
+        await node.end()  # a client library may start threads once, for the whole process
+        threads = set(threading.enumerate())
         with begun_tasks() as tasks:
             await node.begin()
             await node.subscribe([site.key()])
@@ -212,30 +291,36 @@ async def closes(site: Site) -> None:
             await node.end()
         left = [str(task.get_coro()) for task in tasks if not task.done()]
         site.equal("close.ends", left, [], "tasks still running")
+        begun = [thread.name for thread in set(threading.enumerate()) - threads]
+        begun = [name for name in begun if not name.startswith("asyncio_")]  # the event loop's own, for look-ups
+        site.equal("close.ends", begun, [], "threads still running")
         node.open = True
+        node.received.clear()
         async with site.node() as sender:
             await sender.subscribe([site.key()])
-            node.received.clear()
             await sender.publish((site.key(), b"afterwards"))
             await sender.until("close.ends", (site.key(), b"afterwards"))
+            await node.quiet()
             site.equal("close.ends", node.received, [], "received after it was closed")
         node.open = False
 
 
-@_check("backplane/reopens", "What was closed can be opened again", "close.reopens")
-async def reopens(site: Site) -> None:
+@backplane_check("backplane/reopens", "What was closed can be opened again, and has no keys then", "close.reopens")
+async def reopens(site: BackplaneContext) -> None:
     async with site.node(opened=False) as node:
         for n in range(3):
             await node.begin()
             message = (site.key(str(n)), b"message")
             await node.subscribe([message[0]])
-            await node.publish(message)
+            await node.publish(*[(site.key(str(earlier)), b"message") for earlier in range(n + 1)])
             await node.until("close.reopens", message)
             await node.end()
+        named = [key for key, _ in node.received]
+        site.equal("close.reopens", named, [site.key(str(n)) for n in range(3)], "keys of what was received")
 
 
 @_outage_check("backplane/publish-raises", "Without its server publishing raises", "publish.raises")
-async def publish_raises(site: Site) -> None:
+async def publish_raises(site: BackplaneContext) -> None:
     key = site.key()
     async with site.nodes(2) as [sender, listener]:
         await listener.subscribe([key])
@@ -247,36 +332,66 @@ async def publish_raises(site: Site) -> None:
 
 @_outage_check(
     "backplane/reconnects",
-    "After an outage it is back by itself and has told of it",
-    "connection.returns",
-    "open.missed",
+    "After an outage it reconnects by itself, calls missed and receives each message once",
+    *("connection.returns", "open.missed", "delivery.once"),
 )
-async def reconnects(site: Site) -> None:
-    named = site.keys(50)
+async def reconnects(site: BackplaneContext) -> None:
+    named = site.keys(300)
     async with site.nodes(2) as [sender, listener]:
         await listener.subscribe(named)
-        for n in range(2):
+        for n, seconds in enumerate((0.0, _LONG_OUTAGE)):
             async with site.outage():
+                await asyncio.sleep(seconds)
                 listener.gaps = 0
             await listener.until_missed("open.missed")
-            sent = [(key, f"after outage {n}".encode()) for key in named]
-            await sender.accepts(*sent)
-            await listener.until("open.missed", *sent)
+            await sender.accepts(*[(key, f"after outage {n}".encode()) for key in named])
+            await listener.until("open.missed", *[(key, f"after outage {n}".encode()) for key in named])
+            sent = [(key, f"once {n}".encode()) for key in named]
+            await sender.publish(*sent)
+            await listener.until("delivery.once", *sent)
+            got = [message for message in listener.received if message in set(sent)]
+            site.equal("delivery.once", sorted(got), sorted(sent), "after the outage")
 
 
 @_outage_check(
-    "backplane/subscribes-later", "What could not be subscribed is on reconnect, followed by missed", "subscribe.later"
+    "backplane/subscribes-later",
+    "What could not be subscribed is on reconnect, followed by missed",
+    *("subscribe.later", "unsubscribe.again"),
 )
-async def subscribes_later(site: Site) -> None:
-    known, late = site.key("known"), site.key("late")
+async def subscribes_later(site: BackplaneContext) -> None:
+    known, late, again = site.key("known"), site.key("late"), site.key("again")
     async with site.nodes(2) as [sender, listener]:
-        await listener.subscribe([known])
+        await listener.subscribe([known, again])
         async with site.outage():
             await site.raises("subscribe.later", listener.subscribe([late]), "of subscribe")
+            with suppress(Exception):
+                await listener.unsubscribe([again])
+            await site.raises("subscribe.later", listener.subscribe([again]), "of subscribe")
             listener.gaps = 0
         await listener.until_missed("subscribe.later")
-        await sender.accepts((late, b"after the outage"))
-        await listener.until("subscribe.later", (late, b"after the outage"))
+        await sender.accepts(*[(key, b"after the outage") for key in (known, late, again)])
+        await listener.until("subscribe.later", (late, b"after the outage"), (known, b"after the outage"))
+        await listener.until("unsubscribe.again", (again, b"after the outage"))
+
+
+@_outage_check(
+    "backplane/closes-cut-off",
+    "It closes while its server is away, and ends every task",
+    "close.ends",
+)
+async def closes_cut_off(site: BackplaneContext) -> None:
+    async with site.node(opened=False) as node, site.node(opened=False) as late:
+        with begun_tasks() as tasks:
+            await node.begin()
+            await node.subscribe([site.key()])
+            async with site.outage():
+                with suppress(Exception):
+                    await node.publish((site.key(), b"message"))
+                await late.begin()
+                await node.end()
+                await late.end()
+                left = [str(task.get_coro()) for task in tasks if not task.done()]
+                site.equal("close.ends", left, [], "tasks still running")
 
 
 @_outage_check(
@@ -285,7 +400,7 @@ async def subscribes_later(site: Site) -> None:
     "open.returns",
     "connection.returns",
 )
-async def opens_without_server(site: Site) -> None:
+async def opens_without_server(site: BackplaneContext) -> None:
     key = site.key()
     async with site.node(opened=False) as node:
         async with site.outage():
@@ -297,17 +412,21 @@ async def opens_without_server(site: Site) -> None:
 
 
 @_outage_check(
-    "backplane/half-open", "A connection that is half open is noticed within seconds", "connection.half-open"
+    "backplane/half-open",
+    "A connection that is half open is noticed within seconds, and delays no other publisher",
+    *("connection.half-open", "publish.returns"),
 )
-async def half_open(site: Site) -> None:
+async def half_open(site: BackplaneContext) -> None:
     key = site.key()
     async with site.nodes(2) as [other, node]:
         await node.subscribe([key])
         await node.publish((key, b"before"))
         await node.until("connection.half-open", (key, b"before"))
         await node.half_open()
+        async with site.timeout(_PROMPT, "publish.returns", "that others publish meanwhile"):
+            await other.publish((key, b"meanwhile"))
         await node.until_missed("connection.half-open", soon=True)
-        await other.publish((key, b"heard again"))
-        await node.until("connection.half-open", (key, b"heard again"))
+        await other.publish((key, b"received again"))
+        await node.until("connection.half-open", (key, b"received again"))
         await node.accepts((key, b"said again"))
         await node.until("connection.half-open", (key, b"said again"))

@@ -1,4 +1,4 @@
-"""What is tested: routes on a server, two recipients who may use them, and a way to send to either."""
+"""The object under test: routes on a server, two recipients, and a way to send to either."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
-from ..subject import entered
+from ..running.factories import entered
 
 __all__ = ["SENDING", "Identity", "Mount", "mount_of", "mounted"]
 
 Identity: TypeAlias = Mapping[str, str]
-"""The request headers that say who asks."""
+"""The request headers that identify a recipient."""
 
 SENDING: Final = "--send, --notistore-web-send or Mount.send"
-"""What tells the kit how to send, at each door."""
+"""What tells the kit how to send: on the command line, in pytest, and in Python."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Mount:
 
 @asynccontextmanager
 async def mounted(make_mount: Callable[[], Any]) -> AsyncIterator[Mount]:
-    """Enter what the factory gives: a context manager or a generator, asynchronous or not, or just a Mount."""
+    """Enter the factory's result: a context manager or a generator, synchronous or asynchronous, or a Mount."""
     async with entered(make_mount()) as mount:
         if not isinstance(mount, Mount):
             raise TypeError(f"expected make_mount to give a Mount, got {mount!r}")
@@ -57,7 +57,7 @@ async def mounted(make_mount: Callable[[], Any]) -> AsyncIterator[Mount]:
 
 
 def mount_of(url: str, identities: Sequence[str], send: str | None, path: str) -> Mount:
-    """The mount that a command line names; each identity is a header, "name: value"."""
+    """The mount from the arguments of a command line; each identity is a header, "name: value"."""
     headers = [header.partition(":") for header in identities]
     if len(headers) != 2 or not all(name and colon for name, colon, _ in headers):
         raise ValueError(f'expected two identities, each a request header "name: value", got {list(identities)}')

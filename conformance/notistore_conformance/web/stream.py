@@ -12,7 +12,7 @@ import httpx
 
 __all__ = ["Frame", "Stream"]
 
-_PATIENCE: Final = 5.0  # seconds until a frame counts as lost
+_FRAME_TIMEOUT: Final = 5.0  # seconds until a frame counts as lost
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +51,8 @@ class Stream:
         self._done = done
 
     async def frame(self) -> Frame | None:
-        """The next event, comments passed over; None at the end. TimeoutError when nothing comes."""
-        async with asyncio.timeout(_PATIENCE):
+        """The next event, without comments; None at the end. TimeoutError if nothing arrives."""
+        async with asyncio.timeout(_FRAME_TIMEOUT):
             while True:
                 # Lines that end otherwise are for the check of line ends to find, not for every one to wait for.
                 readable = self._left.replace(b"\r\n", b"\n")

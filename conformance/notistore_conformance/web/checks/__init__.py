@@ -1,5 +1,5 @@
 """The checks, one file per part of the wire; importing this package registers them all, in reading order."""
 
-from . import pages, counts, marks, refusals, streams  # noqa: I001  (the order of a report)
+from . import pages, counts, marks, views, refusals, streams  # noqa: I001  (the order of a report)
 
-__all__ = ["counts", "marks", "pages", "refusals", "streams"]
+__all__ = ["counts", "marks", "pages", "refusals", "streams", "views"]

@@ -6,14 +6,19 @@ import re
 from datetime import datetime
 from typing import Any, Final
 
-from ...context import NotOffered
-from ..registry import web_check
-from ..visit import Visit
+from notistore.ids import new_id
+
+from ...registry import web_check
+from ...running.exceptions import NotOffered
+from ..context import WebContext
 
 FIELDS: Final = {
     *("id", "type", "notifiableType", "notifiableId", "tenantId", "key", "data", "actor", "traceId", "version"),
     *("readAt", "createdAt", "updatedAt"),
 }
+# Ends of names. A comparison that is not exact takes one in an even place for another: as its beginning, as a pattern,
+# or as the same without case, composition or leading zeros.
+_TYPES: Final = ("", ".a b", ".a", ".A", "_a", "xa", ".\u00e4", ".a\u0308", "01", "1", "%", ".a+b", "*", "?")
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}(Z|[+-]\d\d:\d\d)")
 
 
@@ -22,7 +27,7 @@ def ids(items: list[dict[str, Any]]) -> list[str]:
 
 
 @web_check("web/page", "A page is items and what there is in all", "page.shape", "page.default")
-async def page(v: Visit) -> None:
+async def page(v: WebContext) -> None:
     await v.some(3)
     body = await v.json(params={"page": 1, "perPage": 2}, clause="page.shape")
     v.equal("page.shape", set(body), {"items", "meta"})
@@ -33,6 +38,8 @@ async def page(v: Visit) -> None:
     v.equal("page.shape", meta["lastPage"], -(-meta["total"] // 2), "lastPage, which follows from total")
     last = await v.json(params={"page": meta["lastPage"], "perPage": 2}, clause="page.shape")
     v.equal("page.shape", len(last["items"]), 2 - meta["total"] % 2, "items of the last page")
+    nothing = (await v.json(params={"page": 1, "type": f"{v.type}.none"}, clause="page.shape"))["meta"]
+    v.equal("page.shape", (nothing["total"], nothing["lastPage"]), (0, 1), "total and lastPage of no items")
     beyond = await v.json(params={"page": meta["lastPage"] + 1, "perPage": 2}, clause="page.shape")
     v.equal("page.shape", (beyond["items"], beyond["meta"]["total"]), ([], meta["total"]), "past the last page")
     plain = (await v.json(clause="page.default"))["meta"]
@@ -40,7 +47,7 @@ async def page(v: Visit) -> None:
 
 
 @web_check("web/newest-first", "Items are newest first, on every page", "page.order")
-async def newest_first(v: Visit) -> None:
+async def newest_first(v: WebContext) -> None:
     await v.some(3)
     items = (await v.json(params={"perPage": 100}))["items"]
     places = [(datetime.fromisoformat(item["createdAt"]), item["id"]) for item in items]
@@ -49,33 +56,58 @@ async def newest_first(v: Visit) -> None:
     v.equal("page.order", paged, ids(items)[:3], "three pages of one")
 
 
-@web_check("web/caps", "Pages and the unread array hold at most 100", "page.cap", "unread.cap")
-async def caps(v: Visit) -> None:
-    await v.sent(101)
+@web_check(
+    "web/caps", "Pages and the unread array hold at most 100, the count does not end there", "page.cap", "page.floor",
+    "unread.cap", "count.value",
+)  # fmt: skip
+async def caps(v: WebContext) -> None:
+    sent = await v.sent(101)
     body = await v.json(params={"perPage": 1000, "type": v.type})
     v.equal("page.cap", (body["meta"]["perPage"], len(body["items"])), (100, 100), "perPage and items")
-    v.equal("page.cap", body["meta"]["total"], 101, "total")
-    v.equal("unread.cap", len(await v.json("/unread", params={"type": v.type})), 100)
+    v.equal("page.cap", (body["meta"]["total"], body["meta"]["lastPage"]), (101, 2), "total and lastPage")
+    second = await v.json(params={"perPage": 1000, "type": v.type, "page": 2})
+    v.equal("page.cap", ids(body["items"] + second["items"]), sent, "the items of both pages")
+    keyset = await v.json(params={"limit": 1000, "type": v.type})
+    v.equal("page.cap", ids(keyset["items"]), sent[:100], "?limit=1000")
+    for below in (0, -1):
+        body = await v.json(params={"page": below, "perPage": below, "type": v.type})
+        v.equal("page.floor", (body["meta"]["page"], body["meta"]["perPage"]), (1, 1), f"of {below}")
+        v.equal("page.floor", ids(body["items"]), sent[:1], "the items")
+    v.equal("unread.cap", ids(await v.json("/unread", params={"type": v.type})), sent[:100])
+    v.equal("count.value", await v.unread(), 101)
 
 
-@web_check("web/types", "?type= filters pages of both kinds and their totals", "page.type", "keyset.type")
-async def types(v: Visit) -> None:
-    a, b, upper = f"{v.type}.a", f"{v.type}.b", f"{v.type}.A"
-    [one] = await v.sent(type=a)
-    [two] = await v.sent(type=b)
-    [three] = await v.sent(type=upper)
-    for query, expected in ((a, [one]), (f"{a},{b}", [two, one]), (upper, [three]), (f"{v.type}.c", [])):
-        numbered = await v.json(params={"page": 1, "type": query})
-        v.equal("page.type", ids(numbered["items"]), expected, f"?type={query}")
-        v.equal("page.type", numbered["meta"]["total"], len(expected), f"the total of ?type={query}")
-        keyset = await v.json(params={"limit": 9, "type": query})
-        v.equal("keyset.type", ids(keyset["items"]), expected, f"?limit=9&type={query}")
+@web_check(
+    "web/types",
+    "?type= names types exactly, in pages, lists, counts and read-all",
+    *("page.type", "keyset.type", "unread.type", "count.type", "read-all.type"),
+)
+async def types(v: WebContext) -> None:
+    names = [f"{v.type}{end}" for end in _TYPES]
+    sent = {name: (await v.sent(type=name))[0] for name in names}
+    queries = [[name] for name in (*names, f"{v.type}.none")] + [names[:2], names[-1:-4:-1]]
+    for asked in queries:
+        expected = [id for name, id in reversed(sent.items()) if name in asked]
+        query = {"type": ",".join(asked)}
+        numbered = await v.json(params={"page": 1, **query})
+        v.equal("page.type", ids(numbered["items"]), expected, f"?type={query['type']}")
+        v.equal("page.type", numbered["meta"]["total"], len(expected), f"the total of ?type={query['type']}")
+        keyset = await v.json(params={"limit": 99, **query})
+        v.equal("keyset.type", ids(keyset["items"]), expected, f"?limit=99&type={query['type']}")
+        v.equal("unread.type", ids(await v.json("/unread", params=query)), expected, f"?type={query['type']}")
+        v.equal("count.type", await v.unread(**query), len(expected), f"?type={query['type']}")
+    for asked in (*([name] for name in names[::2]), names[1:4:2]):
+        v.answered("read-all.type", await v.ask("POST", "/read-all", params={"type": ",".join(asked)}), 204)
+        for name in asked:
+            del sent[name]
+        left = [name for name in names if await v.unread(type=name)]
+        v.equal("read-all.type", left, list(sent), f"types left unread after ?type={','.join(asked)}")
 
 
 @web_check(
     "web/keyset", "Keyset pages are items and next, whatever page and perPage say", "keyset.shape", "keyset.wins"
 )
-async def keyset(v: Visit) -> None:
+async def keyset(v: WebContext) -> None:
     expected = await v.some(3)
     first = await v.json(params={"limit": 2}, clause="keyset.shape")
     v.equal("keyset.shape", set(first), {"items", "next"})
@@ -87,42 +119,76 @@ async def keyset(v: Visit) -> None:
     v.equal("keyset.wins", ids(both["items"]), expected[:1], "?limit=1&page=2")
 
 
-@web_check("web/keyset-walk", "Following next neither skips nor repeats while rows are read and added", "keyset.walk")
-async def keyset_walk(v: Visit) -> None:
-    expected = await v.sent(9)
+@web_check(
+    "web/keyset-walk",
+    "Following next neither skips nor repeats while rows are read, added and deleted",
+    *("keyset.walk", "keyset.type", "keyset.wins"),
+)
+async def keyset_walk(v: WebContext) -> None:
+    expected: list[str] = []
+    for _ in range(4):
+        expected = [*await v.sent_at_once(4), *expected]
+        await v.sent(type=f"{v.type}.other")
     walked: list[str] = []
     query: dict[str, Any] = {"limit": 2, "type": v.type}
-    for _ in range(len(expected) + 1):
-        part = await v.json(params=query)
+    for step in range(len(expected) + 1):
+        part = await v.json(params={**query, **({"page": 3, "perPage": 1} if step % 2 else {})})
+        v.equal("keyset.wins", set(part), {"items", "next"}, "with page and perPage beside before")
+        v.equal("keyset.walk", len(part["items"]) <= query["limit"], True, f"limit=2 gave {len(part['items'])}")
         walked += ids(part["items"])
         if part["next"] is None:
             break
         query["before"] = part["next"]
         await v.ask("POST", f"/{walked[-1]}/read")
+        if step % 2:
+            await v.ask("DELETE", f"/{walked[-1]}")
         await v.sent(1)
-    v.equal("keyset.walk", walked, expected)
+    v.equal("keyset.walk", walked, expected, "of this type" if set(walked) <= set(expected) else "others among them")
     v.equal("keyset.walk", part["next"], None, "next of the last page")
+    rest = await v.json(params={"before": query["before"], "page": 2, "type": v.type})
+    v.equal("keyset.wins", rest.get("next", "none"), None, "next with before and page, without limit")
 
 
 @web_check(
     "web/item", "An item has all its fields, and its times milliseconds and an offset", "item.fields", "item.times"
 )
-async def item(v: Visit) -> None:
+async def item(v: WebContext) -> None:
     [id] = await v.some()
     await v.ask("POST", f"/{id}/read")
-    [shown] = (await v.json(params={"limit": 1}))["items"]
-    v.equal("item.fields", set(shown), FIELDS)
+    [read] = (await v.json(params={"limit": 1}))["items"]
+    await v.ask("POST", f"/{id}/unread")
     for name in ("createdAt", "updatedAt", "readAt"):
-        v.equal("item.times", bool(_TIME.fullmatch(str(shown[name]))), True, f"{name}: {shown[name]!r}")
+        v.equal("item.times", bool(_TIME.fullmatch(str(read[name]))), True, f"{name}: {read[name]!r}")
+    [shown] = (await v.json(params={"page": 1, "perPage": 1}))["items"]
+    listed = (await v.json("/unread"))[0]
+    for where, one in (("with limit", read), ("of a page", shown), ("of /unread", listed)):
+        v.equal("item.fields", set(one), FIELDS, f"the fields {where}")
+        v.equal("item.fields", one, shown | {"readAt": one["readAt"]}, f"the item {where}")
 
 
 @web_check("web/item-data", "What was sent is shown as it was, and what there is not as null", "item.data", "item.null")
-async def item_data(v: Visit) -> None:
-    data = {"text": "\u00e4\u2028\U0001f514 <b>", "n": 12.5, "nested": {"list": [1, None, True, ""]}}
+async def item_data(v: WebContext) -> None:
+    data = {
+        "text": "\u00e4\u2028\U0001f514 <b> &amp; & \"'\\",
+        "n": 12.5,
+        "nested": {"list": [1, None, True, ""]},
+        "snake_case": {"in_side": 1},
+        "camelCase": False,
+        "when": "2026-01-01T00:00:00Z",
+        "digits": "007",
+        "null": None,
+        "none": [],
+        "empty": {},
+        "spaces": " a  b ",
+        "long": "\u00fc" * 9_000,
+        "\u00fc key": 2**53 - 1,
+    }
     await v.sent(data={})
     await v.sent(data=data)
     rich, empty = await v.own()
-    v.equal("item.data", (rich["data"], empty["data"]), (data, {}))
+    listed = await v.json("/unread", params={"type": v.type})
+    for items in ([rich, empty], (await v.json(params={"page": 1, "type": v.type}))["items"], listed):
+        v.equal("item.data", [item["data"] for item in items], [data, {}])
     await v.ask("POST", f"/{rich['id']}/unread")
     v.equal("item.null", (rich["key"], rich["readAt"]), (None, None), "key and readAt")
     for name in ("tenantId", "actor", "traceId"):
@@ -131,7 +197,7 @@ async def item_data(v: Visit) -> None:
 
 
 @web_check("web/item-version", "A notification that evolves keeps its id and raises its version", "item.version")
-async def item_version(v: Visit) -> None:
+async def item_version(v: WebContext) -> None:
     await v.sent(key=v.type, data={"step": 1})
     [before] = await v.own()
     if before["key"] != v.type:
@@ -142,17 +208,43 @@ async def item_version(v: Visit) -> None:
     v.equal("item.version", after["version"] > before["version"], True, f"{after['version']} > {before['version']}")
 
 
-@web_check("web/paths", "Every path is answered itself; others are 404 or 405", "routes.no-redirect", "routes.others")
-async def paths(v: Visit) -> None:
-    for path in ("", "/unread", "/unread/count"):
-        v.answered("routes.no-redirect", await v.ask("GET", path), 200)
-    for method, path in (("GET", "/no/such/path"), ("PUT", ""), ("GET", "/read-all"), ("PATCH", "")):
+@web_check(
+    "web/paths", "Every path is answered itself, with a slash at its end too; others are 404 or 405 and do nothing",
+    "routes.no-redirect", "routes.slash", "routes.others",
+)  # fmt: skip
+async def paths(v: WebContext) -> None:
+    [id] = await v.some()
+    await v.ask("POST", f"/{id}/unread")
+    unread = await v.badge()
+    others = [("GET", "/no/such/path"), ("PUT", ""), ("PATCH", ""), ("DELETE", "")]
+    others += [("GET", path) for path in (f"/{id}/read", f"/{id}/unread", "/read-all")] + [("PUT", f"/{id}")]
+    for method, path in others:
         answer = await v.ask(method, path)
         v.equal("routes.others", answer.status_code in (404, 405), True, f"{method} {path}: {answer.status_code}")
+    v.equal("routes.others", await v.badge(), unread, "the count, which none of these may change")
+    for slash, clause in (("", "routes.no-redirect"), ("/", "routes.slash")):
+        for method, path, body, status in (
+            ("GET", "", None, 200),
+            ("GET", "/unread", None, 200),
+            ("GET", "/unread/count", None, 200),
+            ("POST", f"/{id}/read", None, 204),
+            ("POST", f"/{id}/unread", None, 204),
+            ("PATCH", "/read", {"ids": []}, 200),
+            ("POST", "/read-all", None, 204),
+            ("DELETE", f"/{new_id()}", None, 404),
+        ):
+            v.answered(clause, await v.ask(method, path + slash, json=body), status, f"of {method} {path}{slash}")
+        async with v.stream(path=f"/stream{slash}") as stream:
+            v.equal(clause, stream.status, 200, f"the status of GET /stream{slash}")
 
 
-@web_check("web/private", "Answers are kept by no one else's cache", "answers.private")
-async def private(v: Visit) -> None:
+@web_check(
+    "web/private",
+    "Answers are kept by no cache that is shared, and are what they say they are",
+    "answers.private",
+    "answers.nosniff",
+)
+async def private(v: WebContext) -> None:
     [id] = await v.some()
     for method, path, body in (
         ("GET", "", None),
@@ -162,16 +254,26 @@ async def private(v: Visit) -> None:
         ("GET", "?page=x", None),
         ("POST", f"/{id}/read", None),
         ("PATCH", "/read", {"ids": [id]}),
-        ("DELETE", "/00000000-0000-7000-8000-000000000000", None),
+        ("POST", f"/{id}/unread", None),
+        ("POST", f"/read-all?type={v.type}", None),
+        ("PATCH", "/read", {"ids": "x"}),
+        ("DELETE", f"/{new_id()}", None),
     ):
-        answer = await v.ask(method, path, json=body)
-        told = {part.strip() for part in answer.headers.get("cache-control", "").split(",")}
-        v.equal("answers.private", told, {"private", "no-cache"}, f"{method} {path}")
+        for headers in ({}, {"Sec-Fetch-Site": "cross-site"}, {"If-None-Match": "*"}):
+            for who in (v.me, {}):
+                answer = await v.ask(method, path, json=body, headers=headers, who=who)
+                what = f"of {method} {path} with {headers}: {answer.status_code}"
+                directives = {part.strip() for part in answer.headers.get("cache-control", "").split(",")}
+                v.equal("answers.private", directives, {"private", "no-cache"}, f"Cache-Control {what}")
+                nosniff = answer.headers.get("x-content-type-options")
+                v.equal("answers.nosniff", nosniff, "nosniff", f"X-Content-Type-Options {what}")
+    async with v.stream() as stream:
+        v.equal("answers.nosniff", stream.headers.get("x-content-type-options"), "nosniff", "of the stream")
 
 
 @web_check("web/element", "The custom element is JavaScript", "element.served")
-async def element(v: Visit) -> None:
-    answer = await v.ask("GET", "/notistore-inbox.js")
+async def element(v: WebContext) -> None:
+    answer = await v.ask("GET", "/notistore-inbox.js", who={})
     if answer.status_code == 404:
         raise NotOffered("the custom element")
     v.answered("element.served", answer, 200)

@@ -1,18 +1,17 @@
-"""What is refused, and how it is told."""
+"""Checks of refused requests and their problem documents."""
 
 from __future__ import annotations
 
 import json
-from urllib.parse import urlsplit
 
 from notistore.ids import new_id
 
-from ..registry import web_check
-from ..visit import Visit
+from ...registry import web_check
+from ..context import WebContext
 
 
 @web_check("web/no-recipient", "Without an identity every route is 401", "errors.recipient", "errors.problem")
-async def no_recipient(v: Visit) -> None:
+async def no_recipient(v: WebContext) -> None:
     id = new_id()
     for method, path, body in (
         ("GET", "", None),
@@ -31,72 +30,130 @@ async def no_recipient(v: Visit) -> None:
 @web_check(
     "web/garbage", "What cannot be understood is 422, and the field is named", "errors.garbage", "errors.problem"
 )
-async def garbage(v: Visit) -> None:
+async def garbage(v: WebContext) -> None:
     for method, path, field in (
         ("GET", "?page=x", "page"),
-        ("GET", "?page=0", "page"),
-        ("GET", "?perPage=-1", "perPage"),
+        ("GET", "?page=1.5", "page"),
+        ("GET", "?page=%D9%A1", "page"),  # a digit, in Arabic
+        ("GET", "?perPage=many", "perPage"),
         ("GET", "?limit=0", "limit"),
         ("GET", "?before=yesterday", "before"),
         ("GET", "/unread/count?max=0", "max"),
         ("GET", "?type=%00", "type"),
         ("POST", "/read-all?seen=yesterday", "seen"),
+        ("POST", "/read-all?seen=", "seen"),
+        ("POST", "/read-all?seen=2026-01-01T00:00:00.000", "seen"),  # of which zone?
     ):
         v.refused("errors.garbage", await v.ask(method, path), 422, field)
-    for body, field in (("{", "body"), ("[]", "ids"), ('{"ids": "x"}', "ids"), ('{"ids": [1]}', "ids[0]")):
+    huge = await v.ask("GET", f"?page={10**20}")
+    v.equal("errors.garbage", huge.status_code in (200, 422), True, f"a page that cannot be: {huge.status_code}")
+    [id] = await v.some()
+    await v.ask("POST", f"/{id}/unread")
+    unread = await v.badge()
+    for body, field in (
+        (b"{", "body"),
+        (b'{"ids": ["\xff"]}', "body"),
+        (b"[]", "ids"),
+        (b'{"ids": "x"}', "ids"),
+        (b'{"ids": [1]}', "ids[0]"),
+        (json.dumps({"ids": [id, None]}).encode(), "ids[1]"),
+    ):
         answer = await v.ask("PATCH", "/read", content=body, headers={"content-type": "application/json"})
         v.refused("errors.garbage", answer, 422, field)
+    v.equal("errors.garbage", await v.badge(), unread, "the count, which nothing refused may change")
 
 
-@web_check("web/large", "A body over 64 KiB is 413, one of 64 KiB is read", "errors.large", "errors.problem")
-async def large(v: Visit) -> None:
+@web_check(
+    "web/large",
+    "A body over 64 KiB is 413, one of 64 KiB is read, in chunks too",
+    "errors.large",
+    "errors.problem",
+)
+async def large(v: WebContext) -> None:
     kind = {"content-type": "application/json"}
     body = json.dumps({"ids": []}).encode()
-    answer = await v.ask("PATCH", "/read", content=body.ljust(64 * 1024), headers=kind)
-    v.answered("errors.large", answer, 200, "of 64 KiB")
-    answer = await v.ask("PATCH", "/read", content=body.ljust(64 * 1024 + 1), headers=kind)
-    v.refused("errors.large", answer, 413)
+    fits, exceeds = body.ljust(64 * 1024), body.ljust(64 * 1024 + 1)
+    v.answered("errors.large", await v.ask("PATCH", "/read", content=fits, headers=kind), 200, "of 64 KiB")
+    v.answered("errors.large", await v.patch(fits), 200, "of 64 KiB in chunks")
+    # A server may close the connection without notice (RFC 9110, section 15.5.14); no other request is to be on it.
+    alone = {"connection": "close"}
+    v.refused("errors.large", await v.ask("PATCH", "/read", content=exceeds, headers=kind | alone), 413)
+    v.refused("errors.large", await v.patch(exceeds, headers=alone), 413)
 
 
 @web_check(
     "web/cross-site", "An unsafe request from a page of another site is 403 and does nothing", "cross-site.refused"
 )
-async def cross_site(v: Visit) -> None:
-    [id] = await v.some()
-    await v.ask("POST", f"/{id}/unread")
-    await _is_refused(v, id, "cross-site.refused", {"Sec-Fetch-Site": "cross-site"})
-    own = f"{urlsplit(str(v.http.base_url)).scheme}://{v.http.base_url.netloc.decode()}"
-    await _is_refused(v, id, "cross-site.refused", {"Sec-Fetch-Site": "cross-site", "Origin": own})
+async def cross_site(v: WebContext) -> None:
+    await _are_refused(
+        v,
+        "cross-site.refused",
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "cross-site", "Origin": _own_origin(v)},
+    )
 
 
 @web_check(
-    "web/origin", "So is one whose Origin is not the Host, where Sec-Fetch-Site is not sent", "cross-site.origin"
+    "web/origin",
+    "So is one whose Origin is not the Host, where Sec-Fetch-Site is not sent",
+    "cross-site.origin",
 )
-async def origin(v: Visit) -> None:
-    [id] = await v.some()
-    await v.ask("POST", f"/{id}/unread")
-    for elsewhere in ("https://elsewhere.invalid", "null"):
-        await _is_refused(v, id, "cross-site.origin", {"Origin": elsewhere})
+async def origin(v: WebContext) -> None:
+    own = _own_origin(v)
+    scheme, host = own.split("://")
+    name, port = v.http.base_url.host, v.http.base_url.port or 8080
+    origins = {
+        "https://elsewhere.invalid",
+        "null",
+        f"{own}.elsewhere.invalid",
+        f"{scheme}://elsewhere{host}",
+        f"{scheme}://a.{host}.elsewhere.invalid",
+        f"{scheme}://elsewhere.invalid:{port}",
+        f"{scheme}://{name}:{port + 1}",
+        f"{scheme}://x{host[1:]}",
+        f"{scheme}://{host.replace('.', 'x', 1)}",  # where the host is used as a pattern
+    } - {own}
+    await _are_refused(v, "cross-site.origin", *({"Origin": elsewhere} for elsewhere in sorted(origins)))
 
 
 @web_check("web/same-site", "Requests of the same site, of no page, and safe ones are let in", "cross-site.same")
-async def same_site(v: Visit) -> None:
+async def same_site(v: WebContext) -> None:
     [id] = await v.some()
-    for headers in ({}, {"Sec-Fetch-Site": "same-origin"}, {"Sec-Fetch-Site": "same-site"}, {"Sec-Fetch-Site": "none"}):
-        v.answered("cross-site.same", await v.ask("POST", f"/{id}/read", headers=headers), 204, f"with {headers}")
+    sites = [{"Sec-Fetch-Site": site} for site in ("same-origin", "same-site", "none")]
+    for headers in ({}, {"Origin": _own_origin(v)}, *sites):
+        for method, path, body, status in (
+            ("POST", f"/{id}/read", None, 204),
+            ("POST", f"/{id}/unread", None, 204),
+            ("PATCH", "/read", {"ids": [id]}, 200),
+            ("POST", f"/read-all?type={v.type}", None, 204),
+            ("DELETE", f"/{new_id()}", None, 404),
+        ):
+            answer = await v.ask(method, path, headers=headers, json=body)
+            v.answered("cross-site.same", answer, status, f"of {method} {path} with {headers}")
     elsewhere = {"Sec-Fetch-Site": "cross-site", "Origin": "https://elsewhere.invalid"}
-    v.answered("cross-site.same", await v.ask("GET", "/unread/count", headers=elsewhere), 200, "of a safe one")
+    for path in ("", "?limit=1", "/unread", "/unread/count"):
+        v.answered("cross-site.same", await v.ask("GET", path, headers=elsewhere), 200, f"of GET {path}, which is safe")
 
 
-async def _is_refused(v: Visit, id: str, clause: str, headers: dict[str, str]) -> None:
-    before = (await v.badge(), (await v.json(params={"limit": 1}))["items"])
-    for method, path, body in (
-        ("POST", f"/{id}/read", None),
-        ("PATCH", "/read", {"ids": [id]}),
-        ("POST", "/read-all", None),
-        ("DELETE", f"/{id}", None),
-    ):
-        answer = await v.ask(method, path, headers=headers, json=body)
-        v.answered(clause, answer, 403, f"of {method} {path} with {headers}")
-        after = (await v.badge(), (await v.json(params={"limit": 1}))["items"])
-        v.equal(clause, after, before, "the count and the newest item")
+def _own_origin(v: WebContext) -> str:
+    return f"{v.http.base_url.scheme}://{v.http.base_url.netloc.decode()}"
+
+
+async def _are_refused(v: WebContext, clause: str, *forged: dict[str, str]) -> None:
+    """Every unsafe request with these headers is 403, and changes nothing."""
+    unread, read = await v.some(2)
+    await v.ask("POST", f"/{unread}/unread")
+    await v.ask("POST", f"/{read}/read")
+    before = (await v.badge(), (await v.json(params={"limit": 2}))["items"])
+    for headers in forged:
+        for method, path, body in (
+            ("POST", f"/{unread}/read", None),
+            ("POST", f"/{read}/unread", None),
+            ("PATCH", "/read", {"ids": [unread]}),
+            ("POST", "/read-all", None),
+            ("DELETE", f"/{unread}", None),
+        ):
+            answer = await v.ask(method, path, headers=headers, json=body)
+            v.answered(clause, answer, 403, f"of {method} {path} with {headers}")
+        after = (await v.badge(), (await v.json(params={"limit": 2}))["items"])
+        v.equal(clause, after, before, f"the count and the newest items after requests with {headers}")

@@ -1,0 +1,1 @@
+"""The contract of `notistore.store`, checked on any store."""

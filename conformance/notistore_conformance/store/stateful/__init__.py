@@ -1,0 +1,1 @@
+"""Random histories of calls, compared with a plain dict."""
