@@ -1,4 +1,4 @@
-"""What keeps the rows, as it names itself: for the reports of the conformance kit."""
+"""Name and version of the database behind a URL, for the reports of the conformance kit."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 @cache
 def backend(url: str) -> str:
-    """The name and version of the database at this URL, asked of it: "PostgreSQL 17.2"."""
+    """The name and version that the database at this URL reports: "PostgreSQL 17.2"."""
     parts = urlsplit(url)
     match parts.scheme:
         case "sqlite" | "file":
@@ -21,7 +21,7 @@ def backend(url: str) -> str:
             import psycopg
 
             with psycopg.connect(url) as connection:
-                return f"PostgreSQL {_asked(connection.cursor(), 'SHOW server_version').split()[0]}"
+                return f"PostgreSQL {_query(connection.cursor(), 'SHOW server_version').split()[0]}"
         case "redis":
             import redis
 
@@ -36,10 +36,10 @@ def backend(url: str) -> str:
 
             account = {"user": unquote(parts.username or "root"), "password": unquote(parts.password or "")}
             with closing(pymysql.connect(host=parts.hostname, port=parts.port or 3306, **account)) as connection:
-                version = _asked(connection.cursor(), "SELECT VERSION()")  # 11.8.3-MariaDB-0+deb13u1
+                version = _query(connection.cursor(), "SELECT VERSION()")  # 11.8.3-MariaDB-0+deb13u1
             return f"{'MariaDB' if 'MariaDB' in version else 'MySQL'} {version.partition('-')[0]}"
 
 
-def _asked(cursor: object, query: str) -> str:
+def _query(cursor: object, query: str) -> str:
     cursor.execute(query)  # type: ignore[attr-defined]
     return str(cursor.fetchone()[0])  # type: ignore[attr-defined]

@@ -1,7 +1,7 @@
-"""Real servers for every test that asks for one: `postgres_url`, `mariadb_url`, `redis_url`, and servers to break.
+"""Real servers for the tests that request them: `postgres_url`, `mariadb_url`, `redis_url`, and servers to stop.
 
 Each fixture takes the server that NOTISTORE_POSTGRES_URL, NOTISTORE_MARIADB_URL or NOTISTORE_REDIS_URL names, or
-starts one (see servers.py), or skips and says what to install. `--require-services` fails instead of skipping.
+starts one (see tools/servers.py), or skips and says what to install. `--require-services` fails instead of skipping.
 URLs have no driver in their scheme ("postgresql://", "mysql://"): the test picks one.
 """
 
@@ -9,26 +9,23 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from typing import TypeVar
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
+from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from .servers import MariaDBServer, Missing, PostgresServer, RedisServer, Server
+from tools.servers import MariaDBServer, Missing, PostgresServer, RedisServer, Server
 
-S = TypeVar("S", bound=Server)
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--require-services", action="store_true", help="fail where a database server is missing")
+S = TypeVar("S", bound=AbstractContextManager[Any])
 
 
 @contextmanager
-def running(kind: type[S], request: pytest.FixtureRequest) -> Iterator[S]:
+def running(make: Callable[[], S], request: pytest.FixtureRequest) -> Iterator[S]:
+    """A server, or several, within the block; if its program is not installed the test is skipped, or fails."""
     try:
-        server = kind()
+        server = make()
     except Missing as missing:
         (pytest.fail if request.config.getoption("--require-services") else pytest.skip)(str(missing))
     with server:
@@ -119,7 +116,7 @@ def redis_url(request: pytest.FixtureRequest) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def redis_prefix() -> str:
-    """What the keys of this test run (and xdist worker) begin with."""
+    """The prefix of this test run's (and xdist worker's) keys."""
     return f"notistore-test-{uuid.uuid4().hex}:"
 
 

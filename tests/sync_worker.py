@@ -1,6 +1,6 @@
-"""A job queue's worker, plain blocking code: `python -m tests.sync_worker <arguments of work() as JSON>`.
+"""A job queue's worker in blocking code: `python -m tests.sync_worker <arguments of work() as JSON>`.
 
-A job is a line on standard input that says how it renotifies; its end is a line on standard output.
+Each line on standard input is a job: "ring" if its last update renotifies, else "quiet". It prints "done" after each.
 """
 
 from __future__ import annotations
@@ -11,38 +11,38 @@ import sys
 from notistore import Inbox, Recipient, SseHub
 from notistore.sync import SyncInbox
 
-from .backplane.kinds import make
+from .backplane.kinds import SECRET, make
 from .backplane.processes import finish
 
 KEY = "export:9"
 STAGES = (0, 20, 40, 60, 80, 100)
 
 
-def work(colour: str, kind: str, url: str, prefix: str, database: str, user: str) -> None:
+def work(calls: str, kind: str, url: str, prefix: str, database: str, user: str) -> None:
     from sqlalchemy import create_engine
     from sqlalchemy.ext.asyncio import create_async_engine
 
     from notistore_sqlalchemy import SQLAlchemyStore, SyncSQLAlchemyStore
 
     plane, close = make(kind, url, prefix)
-    if colour == "sync":
+    if calls == "sync":
         engine = create_engine(database.replace("+aiosqlite", ""))
-        with SyncInbox(SyncSQLAlchemyStore(engine), SseHub(plane)) as inbox:
+        with SyncInbox(SyncSQLAlchemyStore(engine), SseHub(plane, secret=SECRET)) as inbox:
             export_on_demand(inbox, Recipient(user))
         engine.dispose()
     else:
         other = create_async_engine(database)
-        with SyncInbox(Inbox(SQLAlchemyStore(other), SseHub(plane))) as inbox:
+        with SyncInbox(Inbox(SQLAlchemyStore(other), SseHub(plane, secret=SECRET))) as inbox:
             export_on_demand(inbox, Recipient(user))
             inbox.run(finish(other.dispose, close))
 
 
 def export_on_demand(inbox: SyncInbox, user: Recipient) -> None:
     for line in sys.stdin:
-        rings_at_the_end = line.strip() == "ring"
+        renotify_at_the_end = line.strip() == "ring"
         for percent in STAGES:
-            rings = percent == 100 and rings_at_the_end
-            inbox.send(user, "export", {"progress": percent}, key=KEY, renotify=rings)
+            renotify = percent == 100 and renotify_at_the_end
+            inbox.send(user, "export", {"progress": percent}, key=KEY, renotify=renotify)
         print("done", flush=True)
 
 

@@ -1,35 +1,53 @@
-"""A built wheel in a clean environment works as the checkout does, and says what is missing."""
+"""The built distributions work: the wheel in a clean environment, the source distribution with its own tests."""
 
 from __future__ import annotations
 
+import os
+import re
 import subprocess
 import sys
+import tarfile
 import tomllib
 import zipfile
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
-PACKAGES = [
-    Path(name)
-    for name in tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"][
-        "packages"
-    ]
-]
+from tools.checkout import ROOT, tracked
+
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PACKAGES = [Path(name) for name in PYPROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]]
 
 
-def run(*command: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(list(map(str, command)), cwd=cwd, capture_output=True, text=True, timeout=300)
+def run(*command: str | Path, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    surroundings = os.environ | environment
+    return subprocess.run(list(map(str, command)), cwd=cwd, env=surroundings, capture_output=True, text=True)
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("wheel")
-    built = run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder, ROOT, cwd=folder)
+def distributions(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the source distribution and of the wheel that is built from it."""
+    folder = tmp_path_factory.mktemp("dist")
+    built = run(sys.executable, "-m", "build", "--no-isolation", "--outdir", folder, ROOT, cwd=folder)
     assert built.returncode == 0, built.stderr
-    [path] = folder.glob("*.whl")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def wheel(distributions: Path) -> Path:
+    [path] = distributions.glob("*.whl")
     return path
+
+
+@pytest.fixture(scope="module")
+def unpacked(distributions: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The unpacked source distribution."""
+    [path] = distributions.glob("*.tar.gz")
+    folder = tmp_path_factory.mktemp("unpacked")
+    with tarfile.open(path) as archive:
+        archive.extractall(folder, filter="data")
+    [source] = folder.iterdir()
+    return source
 
 
 @pytest.fixture(scope="module")
@@ -45,10 +63,33 @@ def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_wheel_holds_every_package_side_by_side_and_typed(wheel: Path) -> None:
     held = zipfile.ZipFile(wheel).namelist()
     for package in PACKAGES:
-        tracked = subprocess.check_output(["git", "ls-files", package], cwd=ROOT, text=True).splitlines()
-        wanted = {str(Path(package.name) / Path(name).relative_to(package)) for name in tracked}
+        wanted = {str(Path(package.name) / Path(name).relative_to(package)) for name in tracked(str(package))}
         assert wanted <= set(held)
         assert f"{package.name}/py.typed" in held
+
+
+def test_the_readme_on_pypi_links_to_the_repository(wheel: Path) -> None:
+    [metadata] = [name for name in zipfile.ZipFile(wheel).namelist() if name.endswith("/METADATA")]
+    readme = zipfile.ZipFile(wheel).read(metadata).decode().partition("\n\n")[2]
+    repository = PYPROJECT["project"]["urls"]["Repository"]
+    links = re.findall(r"(!?)\[[^]]*\]\((?!#)([^)]+)\)", readme)
+    assert len(links) > 20
+    for image, link in links:
+        start = f"{repository}/{'raw' if image else 'blob'}/main/"
+        assert link.startswith(start), f"{link} is no page of {repository}"
+        assert (ROOT / link.removeprefix(start).partition("#")[0]).exists(), link
+
+
+def test_the_source_distribution_runs_its_own_tests(unpacked: Path) -> None:
+    # Before the checkout on sys.path, in which this environment's editable install lies.
+    path = os.pathsep.join(str(unpacked / folder) for folder in ("", "adapters", "conformance"))
+    where = run(sys.executable, "-c", "import notistore; print(notistore.__file__)", cwd=unpacked, PYTHONPATH=path)
+    assert Path(where.stdout.strip()).is_relative_to(unpacked)
+    pytest_here = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    collected = run(*pytest_here, "--collect-only", cwd=unpacked, PYTHONPATH=path)
+    assert collected.returncode == 0, collected.stdout
+    tested = run(*pytest_here, "tests/core", "tests/test_docs.py", cwd=unpacked, PYTHONPATH=path)
+    assert tested.returncode == 0, tested.stdout
 
 
 def test_the_core_needs_nothing_else(python: Path, tmp_path: Path) -> None:
@@ -63,7 +104,11 @@ def test_the_core_needs_nothing_else(python: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("module", "extra"),
-    [(package.name, package.name.removeprefix("notistore_")) for package in PACKAGES if package.parts[0] == "adapters"]
+    [
+        (package.name, package.name.removeprefix("notistore_"))
+        for package in PACKAGES
+        if package.parts[0] == "adapters" and package.name != "notistore_sqlite"
+    ]
     + [("notistore.web.asgi", "web")],
 )
 def test_importing_what_is_not_installed_names_the_extra(python: Path, tmp_path: Path, module: str, extra: str) -> None:
@@ -85,7 +130,7 @@ def test_the_commands_say_what_is_missing(python: Path, tmp_path: Path) -> None:
 
 
 def test_a_store_that_is_not_installed_is_an_error_that_lists_those_that_are(python: Path, tmp_path: Path) -> None:
-    program = "from notistore.stores import find_store; find_store('nosuch:url')"
+    program = "from notistore.discovery import find_store; find_store('nosuch:url')"
     done = run(python, "-c", program, cwd=tmp_path)
     assert "expected NAME:URL with NAME one of" in done.stderr
     assert "memory" in done.stderr
@@ -96,7 +141,7 @@ def test_with_its_extras_the_wheel_serves_and_conforms(wheel: Path, python: Path
         [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", f"{wheel}[demo,conformance]"]
     )
     command = python.parent / "notistore"
-    conform = run(command, "conform", f"sqlalchemy:sqlite+aiosqlite:///{tmp_path / 'rows.db'}", cwd=tmp_path)
+    conform = run(command, "conform", f"sqlite:{tmp_path / 'rows.db'}", cwd=tmp_path)
     assert conform.returncode == 0, conform.stdout + conform.stderr
     assert "nothing failed" in conform.stdout  # PARTIAL: a URL alone gives the kit no session to bind to
     with subprocess.Popen(

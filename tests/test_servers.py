@@ -1,4 +1,4 @@
-"""The servers the other tests stand on: they start, break and come back where they were."""
+"""The throwaway servers: they start, can be killed, and restart on the same port with their data."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from .servers import Server
+from tools.servers import Server
 
 
 @pytest.mark.parametrize("fixture", ["own_postgres", "own_mariadb", "own_redis"])

@@ -1,8 +1,9 @@
-"""An inbox whose verbs block, over sync stores and over an async inbox."""
+"""SyncInbox, over sync stores and over an async inbox."""
 
 from __future__ import annotations
 
 import asyncio
+import inspect
 import json
 import os
 import signal
@@ -10,7 +11,7 @@ import subprocess
 import sys
 import threading
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
@@ -107,9 +108,9 @@ def inbox(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SyncInbox]
 def test_every_verb_does_what_the_inbox_verb_of_its_name_does(inbox: SyncInbox) -> None:
     first = inbox.send(ADA, "invoice.paid", {"invoice_id": 7}, actor=Actor("grace"), trace_id="t-1")
     inbox.send(ADA, "export", {"progress": 60}, key="export:9")
-    bar = inbox.send(ADA, "export", {"progress": 100}, key="export:9", live={}, push=False)
+    bar = inbox.send(ADA, "export", {"progress": 100}, key="export:9", live={}, publish=False)
     sent = inbox.send_many([ADA, BOB, ADA], "welcome")
-    inbox.push(ADA, "typing")
+    inbox.send_live(ADA, "typing")
     inbox.publish(bar)
 
     assert (first.actor, first.trace_id, bar.version) == (Actor("grace"), "t-1", 2)
@@ -154,7 +155,7 @@ def test_threads_share_it(inbox: SyncInbox) -> None:
 
 @contextmanager
 def sqlalchemy_host(folder: Path) -> Iterator[tuple[Any, Any]]:
-    """A sync store, and what gives a session of its host."""
+    """A sync store, and a factory of the host application's sessions."""
     from sqlalchemy import create_engine, event
     from sqlalchemy.orm import Session
 
@@ -174,7 +175,7 @@ async def stream() -> AsyncIterator[Subscription]:
         yield stream
 
 
-async def test_bound_to_a_session_a_send_is_pushed_after_the_commit_and_never_after_a_rollback(
+async def test_bound_to_a_session_a_send_is_published_after_the_commit_and_never_after_a_rollback(
     tmp_path: Path, stream: Subscription
 ) -> None:
     with sqlalchemy_host(tmp_path) as (store, new_session):
@@ -190,16 +191,16 @@ async def test_bound_to_a_session_a_send_is_pushed_after_the_commit_and_never_af
                 savepoint = session.begin_nested()
                 bound.send(ADA, "in a savepoint rolled back")
                 savepoint.rollback()
-                inbox.push(ADA, "before the commit")
+                inbox.send_live(ADA, "before the commit")
                 session.commit()
-            inbox.push(ADA, "end")
+            inbox.send_live(ADA, "end")
 
         await asyncio.to_thread(view)
-        heard = b""
-        async with asyncio.timeout(5):
-            while b'"end"' not in heard:
-                heard += await anext(stream)
-        assert [frame.json["type"] for frame in parse(heard)] == ["before the commit", "committed", "end"]
+        received = b""
+        async with asyncio.timeout(60):
+            while b'"end"' not in received:
+                received += await anext(stream)
+        assert [frame.json["type"] for frame in parse(received)] == ["before the commit", "committed", "end"]
         assert [row.type for row in inbox.page(ADA)] == ["committed"]
 
 
@@ -208,7 +209,7 @@ def test_an_async_inbox_cannot_be_bound_to_a_session_of_this_thread() -> None:
         inbox.bind(object())
 
 
-def test_over_a_sync_store_it_takes_what_an_inbox_can_be_told(tmp_path: Path) -> None:
+def test_over_a_sync_store_it_takes_the_options_of_an_inbox(tmp_path: Path) -> None:
     from sqlalchemy import create_engine
 
     from notistore_sqlalchemy import SyncSQLAlchemyStore
@@ -223,19 +224,42 @@ def test_over_a_sync_store_it_takes_what_an_inbox_can_be_told(tmp_path: Path) ->
         inbox.send(ADA, "a", {"text": "x" * 20})
     with pytest.raises(InvalidArgument, match="limit"):
         inbox.page(ADA, limit=2)
-    assert inbox.push_failures == 0
+    assert inbox.publish_failures == 0
     engine.dispose()
 
 
-def test_what_an_async_inbox_has_been_told_cannot_be_told_it_again() -> None:
+def test_over_an_async_inbox_it_takes_no_options_of_an_inbox() -> None:
     with pytest.raises(InvalidArgument, match="max_limit"):
         SyncInbox(Inbox(MemoryStore()), max_limit=1)
     with pytest.raises(InvalidArgument, match="hub"):
         SyncInbox(Inbox(MemoryStore()), SseHub())
 
 
-class Stuck(MemoryStore):
-    """Its inserts of one type never end by themselves."""
+def test_an_async_store_is_refused_with_what_to_write() -> None:
+    with pytest.raises(InvalidArgument, match=r"the async <.*MemoryStore .*: use SyncInbox\(Inbox\(store\)\)"):
+        SyncInbox(MemoryStore())  # type: ignore[arg-type]
+
+
+def test_it_has_every_method_of_an_inbox_with_its_signature_and_docstring() -> None:
+    for name, method in inspect.getmembers(Inbox, inspect.isfunction):
+        if not name.startswith("_") and name != "bind":
+            blocking = getattr(SyncInbox, name)
+            assert not inspect.iscoroutinefunction(blocking), name
+            assert (blocking.__doc__, inspect.signature(blocking)) == (method.__doc__, inspect.signature(method))
+
+
+def test_a_method_that_a_subclass_of_inbox_replaces_is_the_one_that_is_called() -> None:
+    class Doubled(Inbox):
+        async def count(self, recipient: Recipient, *, types: Iterable[str] | None = None) -> int:
+            return 2 * await super().count(recipient, types=types)
+
+    with SyncInbox(Doubled(MemoryStore())) as inbox:
+        inbox.send(ADA, "t")
+        assert inbox.count(ADA) == 2
+
+
+class HangingStore(MemoryStore):
+    """Inserts of the type "stuck" wait until they are cancelled."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -254,7 +278,7 @@ class Stuck(MemoryStore):
 
 @pytest.mark.skipif(os.name == "nt", reason="needs signals")
 def test_a_call_that_is_interrupted_is_cancelled_and_the_next_one_works() -> None:
-    store = Stuck()
+    store = HangingStore()
     store.began = lambda: os.kill(os.getpid(), signal.SIGUSR1)
 
     def interrupt(number: int, frame: FrameType | None) -> None:
@@ -273,8 +297,10 @@ def test_a_call_that_is_interrupted_is_cancelled_and_the_next_one_works() -> Non
 
 
 def test_closing_ends_the_thread_and_it_may_be_used_again() -> None:
+    others = set(threading.enumerate())
+
     def threads() -> list[str]:
-        return [thread.name for thread in threading.enumerate() if thread.name == "notistore-sync"]
+        return [thread.name for thread in set(threading.enumerate()) - others]
 
     inbox = SyncInbox(Inbox(MemoryStore()))
     for _ in range(2):
@@ -306,7 +332,7 @@ print(os.waitstatus_to_exitcode(status), inbox.count(Recipient("42")))
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_worker_forked_from_a_process_that_has_used_it_has_a_thread_of_its_own() -> None:
-    done = subprocess.run([sys.executable, "-c", FORKS], capture_output=True, text=True, timeout=20, check=False)
+    done = subprocess.run([sys.executable, "-c", FORKS], capture_output=True, text=True, timeout=60, check=False)
     assert done.stdout.split() == ["2", "2"], done.stderr
 
 
@@ -322,7 +348,7 @@ async def worker(*arguments: object) -> AsyncIterator[asyncio.subprocess.Process
         yield running
         assert running.stdin is not None
         running.stdin.close()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             assert await running.wait() == 0
     finally:
         if running.returncode is None:
@@ -336,34 +362,34 @@ async def items(lines: AsyncIterator[str]) -> AsyncIterator[dict[str, Any]]:
             yield json.loads(line.removeprefix("data: "))
 
 
-@pytest.mark.parametrize(("colour", "kind"), [("sync", "redis"), ("async", "postgres")])
+@pytest.mark.parametrize(("calls", "kind"), [("sync", "redis"), ("async", "postgres")])
 async def test_a_worker_drives_a_progress_bar_while_an_asgi_process_streams_it(
-    colour: str, kind: str, tmp_path: Path, request: pytest.FixtureRequest
+    calls: str, kind: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     from notistore_sqlalchemy import open_store
 
     database = f"sqlite+aiosqlite:///{tmp_path}/inbox.db"
     async with open_store(database):
-        pass  # now it has its table
+        pass  # creates the table
     prefix = f"sync_{uuid.uuid4().hex[:12]}_"
     parts = (kind, request.getfixturevalue(f"{kind}_url"), prefix, database)
 
-    async with process(serve, *parts) as server, worker(colour, *parts, "ada") as running:
+    async with process(serve, *parts) as server, worker(calls, *parts, "ada") as running:
         assert server.stdout is not None
         assert running.stdin is not None
         address = (await server.stdout.readline()).decode().strip()
         async with (
-            asyncio.timeout(30),
+            asyncio.timeout(60),
             httpx.AsyncClient(base_url=address, headers={"x-user": "ada"}) as client,
             client.stream("GET", "/notifications/stream") as stream,
         ):
-            told = items(stream.aiter_lines())
-            assert await anext(told) == {"count": 0}
+            received = items(stream.aiter_lines())
+            assert await anext(received) == {"count": 0}
 
             async def export(job: bytes) -> list[dict[str, Any]]:
                 assert running.stdin is not None
                 running.stdin.write(job)
-                return [await anext(told) for _ in STAGES]
+                return [await anext(received) for _ in STAGES]
 
             async def badge() -> int:
                 return (await client.get("/notifications/unread/count")).json()["count"]
@@ -375,13 +401,13 @@ async def test_a_worker_drives_a_progress_bar_while_an_asgi_process_streams_it(
             assert await badge() == 1
 
             assert (await client.post(f"/notifications/{bar[0]['id']}/read")).status_code == 204
-            read = await anext(told)
+            read = await anext(received)
             assert read["notificationId"] == bar[0]["id"]
-            again = await export(b"quiet\n")  # the bar fills anew, and does not ring
+            again = await export(b"quiet\n")  # the progress restarts and the row stays read
             assert [item["data"]["progress"] for item in again] == list(STAGES)
             assert {item["readAt"] for item in again} == {read["readAt"]}
             assert await badge() == 0
 
-            ringing = await export(b"ring\n")  # the same, and its end rings
+            ringing = await export(b"ring\n")  # the same, and its last update makes it unread
             assert [item["readAt"] is None for item in ringing] == [False] * 5 + [True]
             assert (ringing[-1]["version"], await badge()) == (18, 1)

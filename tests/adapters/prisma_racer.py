@@ -1,4 +1,4 @@
-"""One of several processes that race on the same rows: python -m tests.adapters.prisma_racer PROVIDER URL SEED.
+"""A process that writes the same rows as others: python -m tests.adapters.prisma_racer PROVIDER URL SEED.
 
 Prints what its calls reported, as JSON. Any error ends it.
 """
@@ -16,8 +16,7 @@ from datetime import UTC, datetime
 from notistore import Notification, Recipient
 from notistore.model import utc_now
 from notistore_prisma import PrismaStore
-
-from ..prisma_engine import generate
+from tools.prisma_engine import generate
 
 HOT, MARKED, DOOMED = Recipient("hot"), Recipient("marked"), Recipient("doomed")
 LONG_AGO = datetime(1975, 1, 1, tzinfo=UTC)
@@ -28,21 +27,21 @@ STEPS, TASKS = 12, 4
 async def race(store: PrismaStore, chance: random.Random) -> Counter[str]:
     marked = [row.id for row in await store.page(MARKED, limit=100)]
     doomed = [row.id for row in await store.page(DOOMED, limit=100)]
-    told: Counter[str] = Counter()
+    done: Counter[str] = Counter()
     for _ in range(STEPS):
         key = chance.choice(KEYS)
         await store.upsert(Notification.new(HOT, "test", key=key))
-        told[key] += 1
-        told["marked"] += await store.mark_read(MARKED, *chance.sample(marked, min(5, len(marked))), at=utc_now())
-        told["deleted"] += await store.delete(DOOMED, *chance.sample(doomed, min(3, len(doomed))))
+        done[key] += 1
+        done["marked"] += await store.mark_read(MARKED, *chance.sample(marked, min(5, len(marked))), at=utc_now())
+        done["deleted"] += await store.delete(DOOMED, *chance.sample(doomed, min(3, len(doomed))))
         match chance.randrange(10):
             case 0:
-                told["marked"] += await store.mark_all_read(MARKED, at=utc_now())
+                done["marked"] += await store.mark_all_read(MARKED, at=utc_now())
             case 1:
-                told["deleted"] += await store.prune(older_than=LONG_AGO, limit=4)
+                done["deleted"] += await store.prune(older_than=LONG_AGO, limit=4)
             case 2:
                 await store.mark_all_read(HOT, at=utc_now())
-    return told
+    return done
 
 
 async def main(provider: str, url: str, seed: str) -> None:
@@ -52,8 +51,8 @@ async def main(provider: str, url: str, seed: str) -> None:
         store = PrismaStore(client)
         print("ready", flush=True)
         sys.stdin.readline()
-        told = await asyncio.gather(*(race(store, random.Random(f"{seed}.{task}")) for task in range(TASKS)))
-        print(json.dumps(sum(told, Counter())))
+        done = await asyncio.gather(*(race(store, random.Random(f"{seed}.{task}")) for task in range(TASKS)))
+        print(json.dumps(sum(done, Counter())))
 
 
 if __name__ == "__main__":

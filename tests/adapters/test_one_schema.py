@@ -1,4 +1,4 @@
-"""Every SQL adapter reads, upserts, marks and counts what any other wrote, over one table."""
+"""Every SQL adapter reads, upserts, marks and counts the rows that any other wrote, in one table."""
 
 from __future__ import annotations
 
@@ -12,15 +12,14 @@ from typing import Any
 import pytest
 
 from notistore import Actor, Notification, NotificationStore, Recipient
+from notistore.discovery import find_store
 from notistore.model import utc_now
-from notistore.stores import find_store
-
-from ..prisma_engine import client_class
+from tools.prisma_engine import client_class
 
 ADAPTERS = ("sqlalchemy", "django", "tortoise", "peewee", "prisma")
 DATABASES = {
-    "sqlite": ADAPTERS,
-    "postgresql": ADAPTERS,
+    "sqlite": (*ADAPTERS, "sqlite"),
+    "postgresql": (*ADAPTERS, "asyncpg", "psycopg"),
     "mariadb": tuple(name for name in ADAPTERS if name != "prisma"),
 }
 DATA = {"text": "naïve 🔔 \u2028 '%_\\ ", "numbers": [0, -1, 2**53 + 1, 0.1, 1e-7], "deep": {"a": [{}, [], None, True]}}
@@ -30,7 +29,7 @@ DATA = {"text": "naïve 🔔 \u2028 '%_\\ ", "numbers": [0, -1, 2**53 + 1, 0.1, 
 async def stores(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[dict[str, NotificationStore]]:
-    """Each adapter's store, all open on the same table, which the first of them made."""
+    """Each adapter's store on the same table, which the first of them created."""
     database: str = request.param
     file = tmp_path_factory.mktemp("rows") / "rows.db"
     url = f"sqlite:///{file}" if database == "sqlite" else request.getfixturevalue(f"{database.removesuffix('ql')}_url")
@@ -98,6 +97,6 @@ async def test_every_pair_of_adapters_evolves_one_row_together(stores: dict[str,
         assert await stores[two].get(recipient, row.id) is None
 
 
-async def test_every_adapter_takes_the_table_for_its_own(stores: dict[str, Any]) -> None:
+async def test_every_adapter_accepts_the_existing_table(stores: dict[str, Any]) -> None:
     for store in stores.values():
         await store.create_schema()

@@ -1,16 +1,19 @@
-"""What the kit cannot know of Peewee's transactions: when they have truly ended, and whose they are."""
+"""Peewee's transactions, as far as the kit does not cover them: when they have ended, and which task they belong to."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 pytest.importorskip("peewee")
+
+from peewee import PeeweeException, PostgresqlDatabase
 
 from notistore import DuplicateNotification, Inbox, Notification, Recipient, SseHub, StoreError, Unsupported
 from notistore.errors import InvalidArgument
@@ -155,25 +158,72 @@ async def test_a_bound_store_refuses_a_task_that_would_commit_by_itself(async_st
     bound = async_store.bind(db)
     lost = row()
     async with db, db.atomic():
-        with pytest.raises(StoreError, match="no transaction is open"):
+        with pytest.raises(StoreError, match="no transaction to join"):
             await asyncio.create_task(bound.insert(lost))
     with pytest.raises(StoreError, match="no transaction"):
         bound.after_commit(lambda: None)
     assert await async_store.get(ME, lost.id) is None
 
 
-def test_a_manual_block_is_joined_but_tells_no_commit(store: SyncPeeweeStore) -> None:
-    kept = row()
+def test_a_manual_block_is_joined_but_reports_no_commit(store: SyncPeeweeStore) -> None:
+    kept, more = row(), [row() for _ in range(3)]
     with store.database.connection_context(), store.database.manual_commit():
         store.database.begin()
         store.bind().insert(kept)
+        store.bind().insert_many(more)
+        assert store.prune(older_than=datetime(1971, 1, 1, tzinfo=UTC)) == 0
+        with pytest.raises(DuplicateNotification):
+            store.bind().insert_many([row(), kept])
         with pytest.raises(Unsupported, match="manual_commit"):
             store.bind().after_commit(lambda: None)
         store.database.commit()
-    assert store.get(ME, kept.id) == kept
+    assert [store.get(ME, each.id) for each in (kept, *more)] == [kept, *more]
 
 
-async def test_a_bound_inbox_pushes_after_the_commit_only(async_store: PeeweeStore) -> None:
+def test_a_transaction_whose_error_the_application_swallowed_never_calls(
+    store: SyncPeeweeStore, calls: list[str]
+) -> None:
+    """PostgreSQL answers the COMMIT of an aborted transaction with ROLLBACK, and drivers raise no error."""
+    db, sent = store.database, row()
+    with db:
+        store.bind(db).insert(sent)
+        store.bind(db).after_commit(lambda: calls.append("published"))
+        with suppress(PeeweeException), db.atomic():
+            db.execute_sql("SELECT * FROM there_is_no_such_table")  # undone by its savepoint
+        with suppress(PeeweeException):
+            db.execute_sql("SELECT * FROM there_is_no_such_table")
+    assert len(calls) == (1 if store.get(ME, sent.id) else 0)
+    assert (calls == []) == isinstance(db, PostgresqlDatabase)
+
+
+async def test_the_same_for_an_async_database(async_store: PeeweeStore, calls: list[str]) -> None:
+    db, sent = async_store.database, row()
+    async with db, db.atomic():
+        await async_store.bind(db).insert(sent)
+        async_store.bind(db).after_commit(lambda: calls.append("published"))
+        with suppress(PeeweeException):
+            async with db.atomic():
+                await db.aexecute_sql("SELECT * FROM there_is_no_such_table")  # undone by its savepoint
+        with suppress(PeeweeException):
+            await db.aexecute_sql("SELECT * FROM there_is_no_such_table")
+    assert len(calls) == (1 if await async_store.get(ME, sent.id) else 0)
+    assert (calls == []) == isinstance(db, PostgresqlDatabase)
+
+
+async def test_a_cancelled_call_is_cancelled_and_its_outcome_is_no_error(async_store: PeeweeStore) -> None:
+    me = Recipient("cancelling")
+    for ticks in range(60):
+        rows = [Notification.new(me, "test") for _ in range(101)]
+        call = asyncio.create_task(async_store.insert_many(rows))
+        for _ in range(ticks):
+            await asyncio.sleep(0)
+        call.cancel()
+        [answer] = await asyncio.gather(call, return_exceptions=True)
+        assert answer is None or isinstance(answer, asyncio.CancelledError)
+    assert await async_store.count(me) % 101 == 0
+
+
+async def test_a_bound_inbox_publishes_after_the_commit_only(async_store: PeeweeStore) -> None:
     db = async_store.database
     hub = SseHub()
     inbox = Inbox(async_store, hub)
@@ -185,12 +235,12 @@ async def test_a_bound_inbox_pushes_after_the_commit_only(async_store: PeeweeSto
                     await inbox.bind(db).send(ME, "rolled back")
                     raise ZeroDivisionError
         await inbox.send(ME, "last")
-        heard = b""
-        async with asyncio.timeout(5):
-            while b'"last"' not in heard:
-                heard += await anext(stream)
-    assert b'"kept"' in heard
-    assert b'"rolled back"' not in heard
+        received = b""
+        async with asyncio.timeout(60):
+            while b'"last"' not in received:
+                received += await anext(stream)
+    assert b'"kept"' in received
+    assert b'"rolled back"' not in received
     hub.close()
 
 
@@ -206,7 +256,7 @@ def test_what_is_no_session_or_no_database_is_refused(what: Any, tmp_path: Path)
         SyncPeeweeStore(one.database, model=other.model)
 
 
-def test_the_wrong_colour_of_database_is_refused(tmp_path: Path) -> None:
+def test_an_async_database_for_a_sync_store_is_refused_and_vice_versa(tmp_path: Path) -> None:
     with pytest.raises(InvalidArgument, match="SyncPeeweeStore"):
         PeeweeStore(database(f"sqlite:///{tmp_path / 'x.db'}", asynchronous=False))
     with pytest.raises(InvalidArgument, match="PeeweeStore"):

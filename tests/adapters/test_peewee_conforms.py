@@ -15,11 +15,11 @@ from peewee import SqliteDatabase
 from playhouse.pool import PooledMySQLDatabase, PooledPostgresqlDatabase
 from playhouse.pwasyncio import AsyncMySQLDatabase, AsyncPostgresqlDatabase, AsyncSqliteDatabase
 
-from notistore_conformance import NotificationStoreSuite, Subject
+from notistore_conformance import NotificationStoreSuite, StoreImplementation
 from notistore_peewee import PeeweeStore, SyncPeeweeStore
+from tools.proxy import behind_proxy
 
 from ..backends import backend
-from ..proxy import behind_proxy
 
 
 def database(url: str, *, asynchronous: bool, **options: Any) -> Any:
@@ -39,7 +39,7 @@ def database(url: str, *, asynchronous: bool, **options: Any) -> Any:
 
 @contextmanager
 def closing_all(database: Any) -> Iterator[Any]:
-    """Peewee's pools keep the connections that are given back."""
+    """Close the connections that Peewee's pools keep open."""
     yield database
     if hasattr(database, "close_all"):
         database.close_all()
@@ -49,7 +49,7 @@ class AsyncSuite(NotificationStoreSuite):
     url: str
 
     @asynccontextmanager
-    async def make_store(self) -> AsyncIterator[Subject]:
+    async def make_store(self) -> AsyncIterator[StoreImplementation]:
         with behind_proxy(self.url) as (url, proxy):
             one, other = (database(each, asynchronous=True) for each in (url, self.url))
             try:
@@ -61,12 +61,14 @@ class AsyncSuite(NotificationStoreSuite):
                     async with one, one.atomic():
                         yield one
 
-                yield Subject(
+                yield StoreImplementation(
                     store,
                     peer=PeeweeStore(other),
                     transaction=transaction,
                     savepoint=lambda session: session.atomic(),
                     outage=proxy and proxy.outage,
+                    lose_reply=proxy and (proxy.lost_commit if self.url.startswith("mysql") else proxy.lost_reply),
+                    no_outage="an embedded database",
                     processes=True,
                     backend=backend(self.url),
                 )
@@ -79,7 +81,7 @@ class SyncSuite(NotificationStoreSuite):
     url: str
 
     @contextmanager
-    def make_store(self) -> Iterator[Subject]:
+    def make_store(self) -> Iterator[StoreImplementation]:
         with (
             behind_proxy(self.url) as (url, proxy),
             closing_all(database(url, asynchronous=False)) as one,
@@ -93,12 +95,14 @@ class SyncSuite(NotificationStoreSuite):
                 with one:
                     yield one
 
-            yield Subject(
+            yield StoreImplementation(
                 store,
                 peer=SyncPeeweeStore(other),
                 transaction=transaction,
                 savepoint=lambda session: session.atomic(),
                 outage=proxy and proxy.outage,
+                lose_reply=proxy and proxy.lost_reply,
+                no_outage="an embedded database",
                 processes=True,
                 backend=backend(self.url),
             )

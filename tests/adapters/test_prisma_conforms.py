@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from notistore_conformance import NotificationStoreSuite, Subject
+from notistore_conformance import NotificationStoreSuite, StoreImplementation
+from tools.prisma_engine import client_class
+from tools.proxy import behind_proxy
 
 from ..backends import backend
-from ..prisma_engine import client_class
-from ..proxy import behind_proxy
 
-VERSION = "SELECT sqlite_version() AS version"  # asked of the client: its engine brings an SQLite of its own
+VERSION = "SELECT sqlite_version() AS version"  # queried through the client, whose engine bundles its own SQLite
 
 
 class Suite(NotificationStoreSuite):
@@ -28,19 +28,21 @@ class Suite(NotificationStoreSuite):
 
 class AsyncSuite(Suite):
     @asynccontextmanager
-    async def make_store(self) -> AsyncIterator[Subject]:
+    async def make_store(self) -> AsyncIterator[StoreImplementation]:
         from notistore_prisma import PrismaStore
 
         with behind_proxy(self.url) as (url, proxy):
             async with self.client(url) as client, self.client(self.url) as other:
                 store = PrismaStore(client)
                 await store.create_schema()
-                yield Subject(
+                yield StoreImplementation(
                     store,
                     peer=PrismaStore(other),
                     transaction=client.tx,
                     savepoint=self.savepoint,
                     outage=proxy and proxy.outage,
+                    lose_reply=proxy and proxy.lost_reply,
+                    no_outage="an embedded database",
                     processes=True,
                     backend=f"SQLite {(await client.query_raw(VERSION))[0]['version']}"
                     if self.is_sqlite
@@ -64,7 +66,7 @@ class AsyncSuite(Suite):
 
 class SyncSuite(Suite):
     @contextmanager
-    def make_store(self) -> Iterator[Subject]:
+    def make_store(self) -> Iterator[StoreImplementation]:
         from notistore_prisma import SyncPrismaStore
 
         with (
@@ -74,12 +76,14 @@ class SyncSuite(Suite):
         ):
             store = SyncPrismaStore(client)
             store.create_schema()
-            yield Subject(
+            yield StoreImplementation(
                 store,
                 peer=SyncPrismaStore(other),
                 transaction=client.tx,
                 savepoint=self.savepoint,
                 outage=proxy and proxy.outage,
+                lose_reply=proxy and proxy.lost_reply,
+                no_outage="an embedded database",
                 processes=True,
                 backend=f"SQLite {client.query_raw(VERSION)[0]['version']}" if self.is_sqlite else backend(self.url),
             )

@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from notistore_prisma import model
-
-from ..prisma_engine import client_class
+from tools.prisma_engine import client_class
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "with_prisma"
 

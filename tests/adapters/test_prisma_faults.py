@@ -1,4 +1,4 @@
-"""Engines and servers that die, calls that are cancelled, pools that are full, transactions in each other's way."""
+"""Engines and servers that crash, cancelled calls, exhausted pools, and deadlocks."""
 
 from __future__ import annotations
 
@@ -14,11 +14,10 @@ import pytest
 
 from notistore import DuplicateNotification, Notification, OutcomeUnknown, Recipient, StoreError
 from notistore.model import utc_now
-from notistore_conformance import Subject, check_store
+from notistore_conformance import StoreImplementation, check_store
 from notistore_prisma import PrismaStore, SyncPrismaStore
-
-from ..prisma_engine import client_class
-from ..servers import PostgresServer
+from tools.prisma_engine import client_class
+from tools.servers import PostgresServer
 
 ME = Recipient("42")
 HOLD = "UPDATE notistore_notifications SET version = version WHERE id = %s"
@@ -35,7 +34,7 @@ def kill_engine(client: Any) -> None:
 
 @pytest.fixture
 def opened(request: pytest.FixtureRequest) -> Callable[[str], Any]:
-    """Gives an async store on a URL, and its client; `?connection_limit=` is the size of the engine's pool."""
+    """Opens an async store and its client on a URL; `?connection_limit=` is the size of the engine's pool."""
 
     @asynccontextmanager
     async def opened(url: str) -> AsyncIterator[tuple[PrismaStore, Any]]:
@@ -49,9 +48,9 @@ def opened(request: pytest.FixtureRequest) -> Callable[[str], Any]:
 
 
 async def waiting_for_a_lock(url: str) -> int:
-    """The process of the connection that waits for a lock, once there is one."""
+    """Wait for a connection that waits for a lock, and return its process id."""
     query = "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-    async with asyncio.timeout(20), await psycopg.AsyncConnection.connect(url, autocommit=True) as watcher:
+    async with asyncio.timeout(60), await psycopg.AsyncConnection.connect(url, autocommit=True) as watcher:
         while True:
             if found := await (await watcher.execute(query)).fetchone():
                 process: int = found[0]
@@ -62,7 +61,7 @@ async def test_calls_raise_store_error_once_the_engine_is_dead_and_work_after_a_
     opened: Any, tmp_path: Path
 ) -> None:
     @asynccontextmanager
-    async def make_store() -> AsyncIterator[Subject]:
+    async def make_store() -> AsyncIterator[StoreImplementation]:
         async with opened(f"file:{tmp_path / 'x.db'}") as (store, client):
 
             @asynccontextmanager
@@ -72,7 +71,7 @@ async def test_calls_raise_store_error_once_the_engine_is_dead_and_work_after_a_
                 await client.disconnect()
                 await client.connect()
 
-            yield Subject(store, outage=outage)
+            yield StoreImplementation(store, outage=outage)
 
     await calls_fail_properly(make_store)
 
@@ -81,7 +80,7 @@ async def test_sync_calls_raise_store_error_once_the_engine_is_dead_and_work_aft
     request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     @contextmanager
-    def make_store() -> Iterator[Subject]:
+    def make_store() -> Iterator[StoreImplementation]:
         client_of = client_class("sqlite", "sync", request)
         with client_of(datasource={"url": f"file:{tmp_path / 'x.db'}"}) as client:
 
@@ -94,7 +93,7 @@ async def test_sync_calls_raise_store_error_once_the_engine_is_dead_and_work_aft
 
             store = SyncPrismaStore(client)
             store.create_schema()
-            yield Subject(store, outage=outage)
+            yield StoreImplementation(store, outage=outage)
 
     await calls_fail_properly(make_store)
 
@@ -111,9 +110,9 @@ async def test_calls_raise_store_error_while_the_server_is_down_and_work_once_it
             own_postgres.start()
 
     @asynccontextmanager
-    async def make_store() -> AsyncIterator[Subject]:
+    async def make_store() -> AsyncIterator[StoreImplementation]:
         async with opened(own_postgres.url) as (store, _):
-            yield Subject(store, outage=outage)
+            yield StoreImplementation(store, outage=outage)
 
     await calls_fail_properly(make_store)
 
@@ -166,7 +165,7 @@ async def test_a_cancelled_call_gives_its_connection_back(opened: Any, postgres_
             call.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await call
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             assert (await store.upsert(row("k"))).version == stored.version + 1
 
 
@@ -187,7 +186,7 @@ async def test_a_client_that_is_not_connected_is_a_store_error(request: pytest.F
         await PrismaStore(client).insert(row())
 
 
-async def test_a_deadlock_is_tried_again(opened: Any, postgres_url: str) -> None:
+async def test_a_call_is_retried_after_a_deadlock(opened: Any, postgres_url: str) -> None:
     me = Recipient("deadlocked")
     async with opened(postgres_url) as (store, _):
         rows = [row(recipient=me) for _ in range(3)]

@@ -1,4 +1,4 @@
-"""Several processes, each with an engine of its own, on the same rows."""
+"""Several processes, each with its own engine, write the same rows."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ import pytest
 
 from notistore import Notification
 from notistore_prisma import PrismaStore
+from tools.prisma_engine import client_class
 
-from ..prisma_engine import client_class
 from .prisma_racer import DOOMED, HOT, KEYS, LONG_AGO, MARKED
 
 ROOT = Path(__file__).parents[2]
@@ -34,20 +34,20 @@ async def test_no_promise_is_broken_between_processes(
         old = LONG_AGO - timedelta(days=1)
         await store.insert_many([Notification.new(DOOMED, "test", at=old) for _ in range(60)])
 
-        told = await racers(provider, url)
+        done = await racers(provider, url)
 
         for key in KEYS:
             await store.upsert(row := Notification.new(HOT, "test", key=key))
             stored = await store.get(HOT, row.id)
             assert stored is not None
-            assert stored.version == told[key] + 1
+            assert stored.version == done[key] + 1
         assert await store.count(HOT) == len(KEYS)
-        assert told["marked"] + await store.unread_count(MARKED) == 60
-        assert told["deleted"] + await store.count(DOOMED) == 60
+        assert done["marked"] + await store.unread_count(MARKED) == 60
+        assert done["deleted"] + await store.count(DOOMED) == 60
 
 
 async def racers(provider: str, url: str) -> Counter[str]:
-    """Start the processes, let them go at once, and add up what they were told."""
+    """Start the processes, release them at the same time, and add up what they report."""
     path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
     processes = [
         await asyncio.create_subprocess_exec(
@@ -59,7 +59,7 @@ async def racers(provider: str, url: str) -> Counter[str]:
         )
         for seed in range(3)
     ]
-    told: Counter[str] = Counter()
+    done: Counter[str] = Counter()
     try:
         async with asyncio.timeout(180):
             for process in processes:
@@ -67,10 +67,10 @@ async def racers(provider: str, url: str) -> Counter[str]:
                 await process.stdout.readline()
             for output, errors in await asyncio.gather(*(process.communicate(b"go\n") for process in processes)):
                 assert output, errors.decode()
-                told.update(json.loads(output))
+                done.update(json.loads(output))
     finally:
         for process in processes:
             if process.returncode is None:
                 process.terminate()
                 await process.wait()
-    return told
+    return done

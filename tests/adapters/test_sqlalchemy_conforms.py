@@ -12,11 +12,11 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
 
-from notistore_conformance import NotificationStoreSuite, Subject
+from notistore_conformance import NotificationStoreSuite, StoreImplementation
 from notistore_sqlalchemy import SQLAlchemyStore, SyncSQLAlchemyStore
+from tools.proxy import behind_proxy
 
 from ..backends import backend
-from ..proxy import behind_proxy
 
 
 def with_driver(url: str, driver: str) -> str:
@@ -24,7 +24,7 @@ def with_driver(url: str, driver: str) -> str:
 
 
 def with_real_transactions(engine: Engine) -> None:
-    """SQLAlchemy's recipe for SQLite: without it sqlite3 begins late, and a savepoint's release commits."""
+    """SQLAlchemy's recipe for SQLite. Without it sqlite3 begins late, and releasing a savepoint commits."""
 
     @event.listens_for(engine, "connect")
     def no_implicit_begin(connection: Any, record: object) -> None:
@@ -43,18 +43,20 @@ class AsyncSuite(NotificationStoreSuite):
     url: str
 
     @asynccontextmanager
-    async def make_store(self) -> AsyncIterator[Subject]:
+    async def make_store(self) -> AsyncIterator[StoreImplementation]:
         with behind_proxy(self.url) as (url, proxy):
             engine, other = (self.engine(url), self.engine(self.url))
             try:
                 store = SQLAlchemyStore(engine)
                 await store.create_schema()
-                yield Subject(
+                yield StoreImplementation(
                     store,
                     peer=SQLAlchemyStore(other),
                     transaction=functools.partial(self.transaction, engine),
                     savepoint=lambda session: session.begin_nested(),
                     outage=proxy and proxy.outage,
+                    lose_reply=proxy and (proxy.lost_commit if self.url.startswith("mysql") else proxy.lost_reply),
+                    no_outage="an embedded database",
                     processes=True,
                     backend=backend(self.url),
                 )
@@ -78,18 +80,20 @@ class SyncSuite(NotificationStoreSuite):
     url: str
 
     @contextmanager
-    def make_store(self) -> Iterator[Subject]:
+    def make_store(self) -> Iterator[StoreImplementation]:
         with behind_proxy(self.url) as (url, proxy):
             engine, other = (self.engine(url), self.engine(self.url))
             try:
                 store = SyncSQLAlchemyStore(engine)
                 store.create_schema()
-                yield Subject(
+                yield StoreImplementation(
                     store,
                     peer=SyncSQLAlchemyStore(other),
                     transaction=functools.partial(self.transaction, engine),
                     savepoint=lambda session: session.begin_nested(),
                     outage=proxy and proxy.outage,
+                    lose_reply=proxy and (proxy.lost_commit if self.url.startswith("mysql") else proxy.lost_reply),
+                    no_outage="an embedded database",
                     processes=True,
                     backend=backend(self.url),
                 )

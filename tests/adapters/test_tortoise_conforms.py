@@ -11,11 +11,11 @@ from tortoise import Tortoise
 from tortoise.backends.base.client import TransactionalDBClient
 from tortoise.transactions import in_transaction
 
-from notistore_conformance import NotificationStoreSuite, Subject
+from notistore_conformance import NotificationStoreSuite, StoreImplementation
 from notistore_tortoise import TortoiseStore
+from tools.proxy import behind_proxy
 
 from ..backends import backend
-from ..proxy import behind_proxy
 
 
 def with_scheme(url: str, scheme: str) -> str:
@@ -38,20 +38,22 @@ class Suite(NotificationStoreSuite):
     scheme: str
     url: str
     waits: ClassVar[bool] = False
-    """Whether the pool waits so long for a connection that an outage is left to test_tortoise_faults.py."""
+    """Whether the pool waits so long for a connection that an outage is left to test_faults.py."""
 
     @asynccontextmanager
-    async def make_store(self) -> AsyncIterator[Subject]:
+    async def make_store(self) -> AsyncIterator[StoreImplementation]:
         with behind_proxy(self.url) as (url, proxy):
             async with tortoise(with_scheme(url, self.scheme), "other"):
                 store = TortoiseStore()
                 await store.create_schema()
-                yield Subject(
+                yield StoreImplementation(
                     store,
                     peer=TortoiseStore("other"),
                     transaction=lambda: in_transaction("default"),
                     savepoint=self.savepoint,
                     outage=None if proxy is None or self.waits else proxy.outage,
+                    lose_reply=proxy and (proxy.lost_commit if self.url.startswith("mysql") else proxy.lost_reply),
+                    no_outage="left to test_tortoise_faults.py" if self.waits else "an embedded database",
                     processes=True,
                     backend=backend(self.url),
                 )

@@ -34,7 +34,7 @@ async def url(tmp_path: Path) -> AsyncIterator[str]:
             said += line
     yield found[1].decode()
     process.terminate()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         _, said = await process.communicate()
     assert b"Traceback" not in said
 
@@ -43,7 +43,7 @@ async def test_what_a_transaction_sends_arrives_on_the_stream(url: str) -> None:
     async with (
         httpx.AsyncClient(base_url=url, headers={"x-user": "ada"}) as client,
         client.stream("GET", "/notifications/stream") as stream,
-        asyncio.timeout(30),
+        asyncio.timeout(60),
     ):
         lines = stream.aiter_lines()
         data = (json.loads(line.removeprefix("data: ")) async for line in lines if line.startswith("data: "))

@@ -1,4 +1,4 @@
-"""What the kit cannot know of Tortoise: its ambient transactions, when they have truly ended, and its contexts."""
+"""Tortoise, as far as the kit does not cover it: ambient transactions, when they have ended, and its contexts."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from tortoise.backends.base.client import BaseDBAsyncClient, TransactionalDBClient
 from tortoise.connection import get_connection
+from tortoise.exceptions import OperationalError
 from tortoise.transactions import in_transaction
 
 from notistore import DuplicateNotification, Inbox, Notification, Recipient, SseHub, StoreError
@@ -23,7 +24,7 @@ from .test_tortoise_conforms import tortoise, with_scheme
 
 
 class RolledBack(Exception):
-    """What a transaction is left with."""
+    """Raised to leave a transaction, so that it rolls back."""
 
 
 @asynccontextmanager
@@ -169,6 +170,57 @@ async def test_a_commit_that_the_database_refuses_never_calls(store: TortoiseSto
     assert calls == []
 
 
+@pytest.mark.parametrize("url", ["asyncpg", "psycopg"], indirect=True)
+async def test_a_transaction_whose_error_the_application_swallowed_never_calls(
+    store: TortoiseStore, me: Recipient, calls: list[str]
+) -> None:
+    """PostgreSQL answers the COMMIT of an aborted transaction with ROLLBACK, and drivers raise no error."""
+    async with in_transaction() as transaction:
+        await store.insert(Notification.new(me, "test"))
+        store.bind().after_commit(lambda: calls.append("published"))
+        with suppress(OperationalError):
+            await transaction.execute_query("SELECT * FROM there_is_no_such_table")
+    assert (await store.count(me), calls) == (0, [])
+
+
+@pytest.mark.parametrize("url", ["psycopg"], indirect=True)
+async def test_rows_are_read_whatever_the_date_style(store: TortoiseStore, me: Recipient) -> None:
+    async with in_transaction() as transaction:
+        await transaction.execute_query("SET LOCAL DateStyle TO 'SQL, DMY'")
+        await transaction.execute_query("SET LOCAL TimeZone TO 'Asia/Kolkata'")
+        stored = await store.upsert(Notification.new(me, "test", key="k"))
+        assert await store.get(me, stored.id) == stored
+    assert await store.get(me, stored.id) == stored
+
+
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+async def test_a_call_in_a_block_that_was_ended_by_hand_is_refused_and_does_not_hang(
+    store: TortoiseStore, me: Recipient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("notistore_tortoise.host._LOCK_TIMEOUT", 0.1)
+    async with in_transaction() as transaction:
+        await store.insert(Notification.new(me, "test"))
+        await transaction.commit()
+        with pytest.raises(StoreError, match="leave the in_transaction"):
+            await store.count(me)
+    assert await store.count(me) == 1
+
+
+@pytest.mark.parametrize("url", ["psycopg"], indirect=True)
+async def test_calls_cancelled_at_any_moment_take_no_connection_from_the_pool(url: str, me: Recipient) -> None:
+    async with tortoise(f"{url}?minsize=1&maxsize=2"):
+        store = TortoiseStore()
+        for ticks in range(60):
+            calls = [asyncio.create_task(store.upsert(Notification.new(me, "test", key="k"))) for _ in range(2)]
+            for _ in range(ticks):
+                await asyncio.sleep(0)
+            for call in calls:
+                call.cancel()
+            await asyncio.gather(*calls, return_exceptions=True)
+        async with asyncio.timeout(60):
+            assert await asyncio.gather(*(store.count(Recipient("nobody")) for _ in range(4))) == [0] * 4
+
+
 async def test_what_outlives_a_transaction_gets_a_connection_of_its_own(store: TortoiseStore, me: Recipient) -> None:
     counted: list[asyncio.Task[int]] = []
     async with in_transaction():
@@ -180,7 +232,7 @@ async def test_what_outlives_a_transaction_gets_a_connection_of_its_own(store: T
     assert await counted[0] == 1
 
 
-async def test_an_inbox_pushes_what_was_sent_once_the_transaction_has_committed(
+async def test_an_inbox_publishes_what_was_sent_once_the_transaction_has_committed(
     store: TortoiseStore, me: Recipient
 ) -> None:
     hub = SseHub(heartbeat=None)
@@ -216,7 +268,7 @@ async def test_a_store_given_a_client_works_in_tasks_without_tortoises_context(u
         assert stored.version == 1
 
 
-async def test_a_task_without_tortoises_context_is_told_so(me: Recipient) -> None:
+async def test_a_task_without_tortoises_context_gets_an_error_that_says_so(me: Recipient) -> None:
     count = asyncio.create_task(TortoiseStore().count(me), context=contextvars.Context())
     with pytest.raises(StoreError, match="_enable_global_fallback"):
         await count
@@ -224,7 +276,7 @@ async def test_a_task_without_tortoises_context_is_told_so(me: Recipient) -> Non
 
 async def test_a_database_of_another_kind_is_refused(me: Recipient) -> None:
     class Other(BaseDBAsyncClient):
-        """Of no dialect."""
+        """A client of an unknown dialect."""
 
     with pytest.raises(InvalidArgument, match="PostgreSQL"):
         await TortoiseStore(Other("other")).count(me)

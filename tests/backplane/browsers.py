@@ -1,4 +1,4 @@
-"""A page with a badge and a list, as much of it as these tests need: real requests, and what a page makes of them."""
+"""A minimal model of a page with a badge and a list, which makes real requests."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ Shown: TypeAlias = tuple[int, list[tuple[str, bool]]]
 
 
 class Browser:
-    """Shows what its stream gives it, and fetches only what the stream says is out of date.
+    """Applies the frames of its stream, and fetches only what a frame says is out of date.
 
-    Rows that land or are marked are shown as their frames tell, without a look at the server; the empty frame alone
-    makes it refetch its list. So what a stream leaves out stays wrong on the page. It reconnects as an EventSource
-    does: after `retry` milliseconds, with the last id.
+    New and marked rows are taken from their frames without a request; only the empty frame makes it refetch its list.
+    So a frame that is lost leaves the page wrong. It reconnects as an EventSource does: after `retry` milliseconds,
+    with the last event id.
 
     Attributes:
-        shown: what is on the page.
+        shown: what the page displays.
         connects: how often its stream has begun.
     """
 
@@ -48,17 +48,17 @@ class Browser:
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
-        """Its page is open: its stream has begun by the beginning of the block."""
-        staying = asyncio.create_task(self._stay())
+        """Keep the page open for the block, which begins once the stream has begun."""
+        reconnecting = asyncio.create_task(self._reconnect())
         try:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 await self._begun.wait()
             yield
         finally:
-            staying.cancel()
-            await asyncio.gather(staying, return_exceptions=True)
+            reconnecting.cancel()
+            await asyncio.gather(reconnecting, return_exceptions=True)
 
-    async def _stay(self) -> None:
+    async def _reconnect(self) -> None:
         while True:
             resumed = {} if self._last_id is None else {"last-event-id": self._last_id}
             try:
@@ -67,12 +67,12 @@ class Browser:
                 ) as response:
                     response.raise_for_status()
                     self.connects += 1
-                    await self._show(response.aiter_lines())
+                    await self._read_frames(response.aiter_lines())
             except httpx.HTTPError:
-                pass  # it broke, or there was nobody
+                pass  # the connection broke or was refused
             await asyncio.sleep(self._retry)
 
-    async def _show(self, lines: AsyncIterator[str]) -> None:
+    async def _read_frames(self, lines: AsyncIterator[str]) -> None:
         fields: dict[str, str] = {}
         async for line in lines:
             if line:
@@ -82,13 +82,13 @@ class Browser:
             self._last_id = fields.get("id", self._last_id)
             self._retry = int(fields.get("retry", self._retry * 1000)) / 1000
             if "event" in fields:
-                await self._take(fields["event"], json.loads(fields["data"] or "null"))
+                await self._apply(fields["event"], json.loads(fields["data"] or "null"))
                 async with self._changed:
                     self._changed.notify_all()
                 self._begun.set()
             fields = {}
 
-    async def _take(self, event: str, data: Any) -> None:
+    async def _apply(self, event: str, data: Any) -> None:
         if event == "notification" and data is None:
             await self._fetch_list()
             await self._fetch_count()
@@ -115,23 +115,23 @@ class Browser:
         self._badge = (await self._get("/notifications/unread/count"))["count"]
 
     async def _get(self, path: str) -> Any:
-        while True:  # a page asks again where a server ended meanwhile, or its database did
+        while True:  # retried if a server or its database was stopped meanwhile
             with suppress(httpx.TransportError):
-                answer = await self._client.get(path, headers=self._headers, timeout=20)
+                answer = await self._client.get(path, headers=self._headers, timeout=60)
                 if answer.status_code != 503:
                     return answer.raise_for_status().json()
             await asyncio.sleep(0.1)
 
 
 async def all_show(browsers: Sequence[Browser], changed: asyncio.Condition, inbox: Inbox) -> None:
-    """Return once every page shows what is stored, by now for good."""
+    """Return once every page shows what is stored. Called after the last change."""
     right = {}
     for user in {browser.user for browser in browsers}:
         rows = await inbox.page(Recipient(user), limit=ROWS)
         unread = await inbox.unread_count(Recipient(user))
         right[user] = unread, [(row.id, row.read_at is not None) for row in rows]
     try:
-        async with asyncio.timeout(15), changed:
+        async with asyncio.timeout(60), changed:
             await changed.wait_for(lambda: all(browser.shown == right[browser.user] for browser in browsers))
     except TimeoutError:
         wrong = [(browser.user, browser.shown, right[browser.user]) for browser in browsers]

@@ -11,12 +11,12 @@ from typing import Any, TypeAlias
 import pytest
 
 from notistore import SseHub
-from notistore.backplane import Backplane
+from notistore.hub.backplane import Backplane
+from tools.clusters.redis import Cluster
+from tools.servers import RedisServer, Server
 
-from ..adapters.test_redis.servers import Cluster
 from ..conftest import running
-from ..servers import RedisServer, Server
-from .kinds import KINDS, backplane
+from .kinds import KINDS, SECRET, backplane
 from .servers import NatsServer
 
 NEEDS = {"redis": "redis", "cluster": "redis", "postgres": "asyncpg", "nats": "nats"}
@@ -27,7 +27,7 @@ Hubs: TypeAlias = Callable[..., AbstractAsyncContextManager[SseHub]]
 
 @dataclass(frozen=True)
 class Service:
-    """Where a kind of backplane runs, for this test: any process that knows it can take part."""
+    """A backplane's kind, server URL and prefix: everything a process needs to take part in a test."""
 
     kind: str
     url: str
@@ -43,8 +43,8 @@ class Service:
 
     @asynccontextmanager
     async def hub(self, url: str | None = None, **options: Any) -> AsyncIterator[SseHub]:
-        """A hub with a backplane of its own, as each process has."""
-        async with self.backplane(url) as plane, SseHub(plane, **options) as hub:
+        """A hub with a backplane of its own, as in a separate process."""
+        async with self.backplane(url) as plane, SseHub(plane, **{"secret": SECRET, **options}) as hub:
             yield hub
 
 
@@ -66,7 +66,7 @@ def own_nats(request: pytest.FixtureRequest) -> Iterator[NatsServer]:
 
 @pytest.fixture(scope="session")
 def own_cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
-    with running(RedisServer, request), Cluster() as cluster:  # the first skips, or fails, where there is no Redis
+    with running(RedisServer, request), Cluster() as cluster:  # the first skips or fails if Redis is not installed
         yield cluster
 
 

@@ -1,4 +1,4 @@
-"""An application as it is deployed: two servers over one store, a balancer in front of them, and who sends."""
+"""An application as it is deployed: two servers over one store, a load balancer, and a process that sends."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Self
 
 from .balancer import Balancer
-from .processes import process, send_all_the_time, serve
+from .processes import process, send_continuously, serve
 
 
-class Deploy:
-    """Its servers can be restarted in turn; `url` leads to whichever there is.
+class Deployment:
+    """Two servers behind a load balancer, at `url`. Each can be restarted.
 
     Args:
-        parts: of the backplane's service, as processes take them.
-        database: the store's.
+        parts: `Service.parts` of the backplane.
+        database: the URL of the store's database.
     """
 
     def __init__(self, parts: tuple[str, str, str], database: str) -> None:
@@ -43,47 +43,47 @@ class Deploy:
         await self._stack.aclose()
 
     async def restart(self, turn: int, how: signal.Signals) -> None:
-        """End a server, see that it ends soon and as told, and put another in its place."""
+        """End a server with a signal, wait until that signal has ended it, and start another in its place."""
         self._servers[turn].send_signal(how)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             assert await self._servers[turn].wait() == -how
         self._servers[turn], self._balancer.servers[turn] = await self._start()
 
     @asynccontextmanager
     async def sending(self, users: Sequence[str]) -> AsyncIterator[Sender]:
-        """Somebody sends to these users all the time, in a process apart."""
-        async with process(send_all_the_time, *self._arguments, self.url, users, 0.08) as running:
+        """Run a process that continuously sends to these users."""
+        async with process(send_continuously, *self._arguments, self.url, users, 0.08) as running:
             sender = Sender(running)
-            await sender.says(b"sending\n")
+            await sender.expect_line(b"sending\n")
             yield sender
 
     async def _start(self) -> tuple[asyncio.subprocess.Process, str]:
         server = await self._stack.enter_async_context(process(serve, *self._arguments))
         assert server.stdout is not None
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             return server, (await server.stdout.readline()).decode().strip()
 
 
 class Sender:
-    """Who sends all the time, in a process apart: half of it by itself, half by way of the servers."""
+    """A process that sends continuously: half of the notifications by itself, half through the servers."""
 
     def __init__(self, running: asyncio.subprocess.Process) -> None:
         assert running.stdin is not None
         assert running.stdout is not None
         self._stdin, self._stdout = running.stdin, running.stdout
 
-    async def leave_the_servers_alone(self) -> None:
-        """Return once it sends only by itself."""
+    async def stop_using_servers(self) -> None:
+        """Make it send only by itself."""
         self._stdin.write(b"\n")
-        await self.says(b"alone\n")
+        await self.expect_line(b"alone\n")
 
     async def stop(self) -> dict[str, list[str]]:
-        """The ids of what was acknowledged, for each user."""
+        """Stop it. Returns the ids of the acknowledged sends by user."""
         self._stdin.close()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             acknowledged: dict[str, list[str]] = json.loads(await self._stdout.readline())
         return acknowledged
 
-    async def says(self, line: bytes) -> None:
-        async with asyncio.timeout(20):
+    async def expect_line(self, line: bytes) -> None:
+        async with asyncio.timeout(60):
             assert await self._stdout.readline() == line

@@ -1,4 +1,4 @@
-"""Every backplane there is, by name, so that the processes a test starts can each make one."""
+"""Every backplane by name, so that the processes of a test can each create one."""
 
 from __future__ import annotations
 
@@ -8,16 +8,14 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from notistore.backplane import Backplane
+from notistore.hub.backplane import Backplane
 
 KINDS = ("redis", "cluster", "postgres", "nats")
+SECRET = "shared by the hubs of the tests"
 
 
 def make(kind: str, url: str, prefix: str) -> tuple[Backplane, Callable[[], Awaitable[None]]]:
-    """A backplane as an application would make it, and what closes the client under it, if there is one.
-
-    Its prefix keeps it apart from those of other tests.
-    """
+    """A backplane as an application creates it, and a function that closes its client."""
     match kind:
         case "redis" | "cluster":
             from redis.asyncio import Redis

@@ -15,10 +15,10 @@ from pathlib import Path
 
 from notistore import Inbox, Recipient, SseHub
 from notistore.errors import StoreError
-from notistore.sse import Event
+from notistore.hub.events import Event
 from notistore.sync import SyncInbox
 
-from .kinds import backplane, make
+from .kinds import SECRET, backplane, make
 from .reading import DONE
 
 ROOT = Path(__file__).parents[2]
@@ -26,9 +26,9 @@ ROOT = Path(__file__).parents[2]
 
 @asynccontextmanager
 async def process(task: Callable[..., object], *arguments: object) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Start it; it has ended well by the end of the block, or is ended then if it never does by itself.
+    """Start a task in a process. At the end of the block it must exit with success by itself; a server is terminated.
 
-    A server may have been ended within the block; how is for the test to look at.
+    A server may also have been stopped within the block; its exit code is not checked then.
     """
     command = (sys.executable, "-m", __name__, task.__name__, json.dumps(arguments))
     pipe = asyncio.subprocess.PIPE
@@ -43,7 +43,7 @@ async def process(task: Callable[..., object], *arguments: object) -> AsyncItera
                 running.terminate()
                 expected = -signal.SIGTERM  # which uvicorn raises anew once it has shut down
         try:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 code = await running.wait()
         except TimeoutError:
             running.kill()
@@ -52,8 +52,8 @@ async def process(task: Callable[..., object], *arguments: object) -> AsyncItera
 
 
 async def publish_numbers(kind: str, url: str, prefix: str, ids: list[str], rounds: int) -> None:
-    """Publish 0, 1, 2, ... to each recipient, in as many ticks of the event loop, then DONE."""
-    async with backplane(kind, url, prefix) as plane, SseHub(plane) as hub:
+    """Publish 0, 1, 2, ... to each recipient, each in an iteration of the event loop of its own, then DONE."""
+    async with backplane(kind, url, prefix) as plane, SseHub(plane, secret=SECRET) as hub:
         for number in range(rounds):
             for id in ids:
                 hub.publish(Recipient(id), Event("number", number))
@@ -63,14 +63,14 @@ async def publish_numbers(kind: str, url: str, prefix: str, ids: list[str], roun
 
 
 def send_and_exit(kind: str, url: str, prefix: str, database: str, id: str) -> None:
-    """A worker: plain blocking code, which ends as soon as it has sent."""
+    """A worker: blocking code that exits right after its send."""
     from sqlalchemy.ext.asyncio import create_async_engine
 
     from notistore_sqlalchemy import SQLAlchemyStore
 
     engine = create_async_engine(database)
     plane, close = make(kind, url, prefix)
-    with SyncInbox(Inbox(SQLAlchemyStore(engine), SseHub(plane))) as inbox:
+    with SyncInbox(Inbox(SQLAlchemyStore(engine), SseHub(plane, secret=SECRET))) as inbox:
         inbox.send(Recipient(id), "report.ready", {"report": 7})
         inbox.run(finish(engine.dispose, close))
 
@@ -88,17 +88,17 @@ def send_and_exit_without_a_loop(kind: str, url: str, prefix: str, database: str
 
     engine = create_engine(database.replace("+aiosqlite", ""))
     plane, _ = make(kind, url, prefix)
-    with SyncInbox(SyncSQLAlchemyStore(engine), SseHub(plane)) as inbox:
+    with SyncInbox(SyncSQLAlchemyStore(engine), SseHub(plane, secret=SECRET)) as inbox:
         inbox.send(Recipient(id), "report.ready", {"report": 7})
     engine.dispose()
 
 
-def end_in_the_middle(kind: str, url: str, prefix: str) -> None:
-    """Programs that close nothing, and end while their hub is at this or that."""
+def exit_without_closing(kind: str, url: str, prefix: str) -> None:
+    """Event loops that end without closing their hub, each a moment later."""
 
     async def main(turns: int) -> None:
         plane, _ = make(kind, url, prefix)
-        hub = await SseHub(plane).__aenter__()
+        hub = await SseHub(plane, secret=SECRET).__aenter__()
         hub.publish(Recipient("42"), Event("hello"))
         for _ in range(turns):
             await asyncio.sleep(0.0005)
@@ -108,16 +108,20 @@ def end_in_the_middle(kind: str, url: str, prefix: str) -> None:
 
 
 async def store_and_be_killed(kind: str, url: str, prefix: str, database: str, id: str) -> None:
-    """A send that has been acknowledged, and of which no other process hears."""
+    """Store a notification, and be killed before it is published."""
     from notistore_sqlalchemy import open_store
 
-    async with open_store(database) as store, backplane(kind, url, prefix) as plane, SseHub(plane) as hub:
+    async with (
+        open_store(database) as store,
+        backplane(kind, url, prefix) as plane,
+        SseHub(plane, secret=SECRET) as hub,
+    ):
         await Inbox(store, hub).send(Recipient(id), "test")
-        os.kill(os.getpid(), signal.SIGKILL)  # before the hub's own task has its turn
+        os.kill(os.getpid(), signal.SIGKILL)  # before the hub's own task runs
 
 
 async def serve(kind: str, url: str, prefix: str, database: str, lifetime: float = 600.0) -> None:
-    """An application server, wired as one would be; prints its address."""
+    """An application server, configured as in production; prints its address."""
     import socket
 
     import uvicorn
@@ -132,7 +136,7 @@ async def serve(kind: str, url: str, prefix: str, database: str, lifetime: float
 
     engine = create_async_engine(database)
     plane, close = make(kind, url, prefix)
-    hub = SseHub(plane, lifetime=lifetime)
+    hub = SseHub(plane, secret=SECRET, lifetime=lifetime)
     inbox = Inbox(SQLAlchemyStore(engine), hub)
 
     @asynccontextmanager
@@ -159,26 +163,26 @@ async def serve(kind: str, url: str, prefix: str, database: str, lifetime: float
         await uvicorn.Server(config).serve(sockets=[listening])
 
 
-async def send_all_the_time(
+async def send_continuously(
     kind: str, url: str, prefix: str, database: str, balancer: str, users: list[str], pause: float
 ) -> None:
-    """Send to one user after the other, from here and by way of the servers, and mark some of it read.
+    """Send to one user after the other, from this process and through the servers, and mark some of it read.
 
-    It says so once everybody has got something. A line on stdin makes it leave the servers alone, which it says when
-    it is so. The end of stdin ends it: then it prints the ids of what was acknowledged, for each user.
+    It prints "sending" once it has sent to every user. A line on stdin makes it stop using the servers; it then prints
+    "alone". At the end of stdin it stops, and prints the ids of the acknowledged sends by user.
     """
     import httpx
 
     from notistore_sqlalchemy import open_store
 
-    told = asyncio.StreamReader()
-    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(told), sys.stdin)
+    commands = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(commands), sys.stdin)
     alone, ended = asyncio.Event(), asyncio.Event()
 
     async def listen() -> None:
-        await told.readline()
+        await commands.readline()
         alone.set()
-        await told.read()
+        await commands.read()
         ended.set()
 
     listening = asyncio.create_task(listen())
@@ -186,11 +190,11 @@ async def send_all_the_time(
     async with (
         open_store(database) as store,
         backplane(kind, url, prefix) as plane,
-        SseHub(plane) as hub,
+        SseHub(plane, secret=SECRET) as hub,
         httpx.AsyncClient(base_url=balancer) as client,
     ):
         inbox = Inbox(store, hub)
-        said = False
+        reported_alone = False
         for number, user in enumerate(itertools.cycle(users)):
             if ended.is_set():
                 break
@@ -199,14 +203,14 @@ async def send_all_the_time(
                 await inbox.mark_read(Recipient(user), random.choice(acknowledged[user]))
             if not alone.is_set():
                 try:
-                    answer = await client.post(f"/send/{user}", timeout=20)
+                    answer = await client.post(f"/send/{user}", timeout=60)
                 except httpx.TransportError:
-                    pass  # who knows
+                    pass  # whether it was stored is unknown
                 else:
                     assert answer.status_code == 200, answer.text
                     acknowledged[user].append(answer.text)
-            elif not said:
-                said = True
+            elif not reported_alone:
+                reported_alone = True
                 print("alone", flush=True)
             if number == len(users):
                 print("sending", flush=True)

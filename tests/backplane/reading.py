@@ -1,17 +1,17 @@
-"""How tests read streams: to a mark, so that what should not come has had its time to come."""
+"""Reading streams up to a marker event, so that an event that must not arrive would have arrived before it."""
 
 from __future__ import annotations
 
 import asyncio
 
 from notistore.hub import Subscription
-from notistore.sse import Event
+from notistore.hub.events import HEARTBEAT, Event
 
 DONE = Event("done")
 
 
-async def until(stream: Subscription, mark: bytes, *, within: float = 10.0) -> bytes:
-    """All that comes up to and with the piece that holds `mark`."""
+async def until(stream: Subscription, mark: bytes, *, within: float = 60.0) -> bytes:
+    """Read up to and including the chunk that contains `mark`."""
     read = b""
     async with asyncio.timeout(within):
         while mark not in read:
@@ -19,9 +19,10 @@ async def until(stream: Subscription, mark: bytes, *, within: float = 10.0) -> b
     return read
 
 
-async def until_done(stream: Subscription, *, within: float = 10.0) -> list[bytes]:
-    """The frames before DONE."""
-    return (await until(stream, DONE.encode(), within=within)).split(DONE.encode())[0].split(b"\n\n")[:-1]
+async def until_done(stream: Subscription, *, within: float = 60.0) -> list[bytes]:
+    """The frames before DONE, without heartbeats, which a slow machine receives."""
+    read = (await until(stream, DONE.encode(), within=within)).split(DONE.encode())[0]
+    return [frame for frame in read.split(b"\n\n")[:-1] if frame + b"\n\n" != HEARTBEAT]
 
 
 def frame(event: Event) -> bytes:

@@ -1,4 +1,4 @@
-"""A NATS server, and a proxy that counts what passes and can lose it: what these tests need besides databases."""
+"""A NATS server, and a proxy that counts the bytes it forwards and can lose them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 from typing import Self
 from urllib.parse import urlsplit
 
-from ..servers import Missing, Server, _which
+from tools.servers import Missing, Server, which
 
 
 class NatsServer(Server):
@@ -14,7 +14,7 @@ class NatsServer(Server):
     ready_line = b"Server is ready"
 
     def _find_binaries(self) -> None:
-        self._nats = _which("nats-server")
+        self._nats = which("nats-server")
         if not self._nats:
             raise Missing(f"no NATS server: install {self.install}")
 
@@ -25,32 +25,32 @@ class NatsServer(Server):
         return [str(self._nats), "--addr", "127.0.0.1", "--port", str(self.port)]
 
 
-class Wire:
-    """A proxy before a server, in the test's own event loop. `url` leads through it.
+class FaultyProxy:
+    """A proxy in front of a server, in the test's own event loop, at `url`.
 
     Args:
         url: the server's.
-        delay: seconds that what is sent to the server takes to get there.
+        delay: seconds before it forwards anything to the server.
 
     Attributes:
-        received: bytes that have come from the server.
+        received: bytes that the server has sent.
     """
 
     def __init__(self, url: str, *, delay: float = 0.0) -> None:
-        self._behind = url
+        self._server_url = url
         self._delay = delay
         self._tasks: set[asyncio.Task[None]] = set()
         self._writers: set[asyncio.StreamWriter] = set()
         self._healthy_since = 0
-        self._joined = 0
-        self._mended = asyncio.Event()
-        self._mended.set()
+        self._accepted = 0
+        self._restored = asyncio.Event()
+        self._restored.set()
         self.received = 0
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._join, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
         port = self._server.sockets[0].getsockname()[1]
-        parts = urlsplit(self._behind)
+        parts = urlsplit(self._server_url)
         account, at, _ = parts.netloc.rpartition("@")
         self.url = parts._replace(netloc=f"{account}{at}127.0.0.1:{port}").geturl()
         return self
@@ -64,33 +64,33 @@ class Wire:
             writer.close()
         await asyncio.gather(*(writer.wait_closed() for writer in self._writers), return_exceptions=True)
 
-    def go_dead(self) -> None:
-        """Lose everything on the connections there are, without closing them; new ones work."""
-        self._healthy_since = self._joined
+    def discard_silently(self) -> None:
+        """Discard everything on the existing connections, without closing them. New connections work."""
+        self._healthy_since = self._accepted
 
     def cut(self) -> None:
-        """Break the connections there are; new ones get nowhere until `mend`."""
-        self._mended.clear()
+        """Abort the existing connections. New ones are not forwarded until `restore`."""
+        self._restored.clear()
         for writer in self._writers:
             writer.transport.abort()
 
-    def mend(self) -> None:
-        self._mended.set()
+    def restore(self) -> None:
+        self._restored.set()
 
-    def _join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.create_task(self._carry(reader, writer))
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(self._handle(reader, writer))
         self._tasks.add(task)
 
-    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        number = self._joined
-        self._joined += 1
+    async def _handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        number = self._accepted
+        self._accepted += 1
         self._writers.add(writer)
-        await self._mended.wait()
-        parts = urlsplit(self._behind)
+        await self._restored.wait()
+        parts = urlsplit(self._server_url)
         server_reader, server_writer = await asyncio.open_connection(parts.hostname, parts.port)
         self._writers.add(server_writer)
 
-        async def pump(source: asyncio.StreamReader, target: asyncio.StreamWriter, *, to_server: bool) -> None:
+        async def forward(source: asyncio.StreamReader, target: asyncio.StreamWriter, *, to_server: bool) -> None:
             try:
                 while data := await source.read(1 << 16):
                     if number < self._healthy_since:
@@ -105,4 +105,6 @@ class Wire:
                 pass
             target.close()
 
-        await asyncio.gather(pump(reader, server_writer, to_server=True), pump(server_reader, writer, to_server=False))
+        await asyncio.gather(
+            forward(reader, server_writer, to_server=True), forward(server_reader, writer, to_server=False)
+        )

@@ -1,4 +1,4 @@
-"""The backplane kit on every backplane there is, over real servers that go away and come back."""
+"""The conformance kit for backplanes on every backplane, over real servers that are stopped and restarted."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from notistore_conformance import BackplaneSubject, BackplaneSuite
+from notistore_conformance import BackplaneImplementation, BackplaneSuite
+from tools.clusters.redis import Cluster
+from tools.servers import PostgresServer, RedisServer, Server
 
-from ..adapters.test_redis.servers import Cluster
 from ..backends import backend
-from ..servers import PostgresServer, RedisServer, Server
 from .conftest import NEEDS, prefix
 from .kinds import backplane
-from .servers import NatsServer, Wire
+from .servers import FaultyProxy, NatsServer
 
 
 class OnAServer(BackplaneSuite):
-    """Each node reaches the server through a wire of its own, which can go dead."""
+    """Each node connects through a proxy of its own, which can silently discard what is sent."""
 
     server: Server
     prefix: str
@@ -34,9 +34,12 @@ class OnAServer(BackplaneSuite):
             type(self).prefix = prefix()
 
     @asynccontextmanager
-    async def make_backplane(self) -> AsyncIterator[BackplaneSubject]:
-        async with Wire(self.server.url) as wire, backplane(self.kind_of_backplane, wire.url, self.prefix) as plane:
-            yield BackplaneSubject(plane, self.outage, wire.go_dead, backend=self.version)
+    async def make_backplane(self) -> AsyncIterator[BackplaneImplementation]:
+        async with (
+            FaultyProxy(self.server.url) as proxy,
+            backplane(self.kind_of_backplane, proxy.url, self.prefix) as plane,
+        ):
+            yield BackplaneImplementation(plane, self.outage, proxy.discard_silently, backend=self.version)
 
     @asynccontextmanager
     async def outage(self) -> AsyncIterator[None]:
@@ -66,7 +69,7 @@ class TestNats(OnAServer):
 
 
 class TestRedisCluster(BackplaneSuite):
-    """Three primaries; what happens when they go away is in test_redis.py."""
+    """Three primaries; outages of them are tested in test_redis.py."""
 
     cluster: Cluster
     prefix = prefix()
@@ -77,6 +80,6 @@ class TestRedisCluster(BackplaneSuite):
         self.cluster = own_cluster
 
     @asynccontextmanager
-    async def make_backplane(self) -> AsyncIterator[BackplaneSubject]:
+    async def make_backplane(self) -> AsyncIterator[BackplaneImplementation]:
         async with backplane("cluster", self.cluster.url, self.prefix) as plane:
-            yield BackplaneSubject(plane, backend=backend(self.cluster.url))
+            yield BackplaneImplementation(plane, backend=backend(self.cluster.url))

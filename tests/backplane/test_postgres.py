@@ -11,11 +11,12 @@ asyncpg = pytest.importorskip("asyncpg")
 
 from notistore import Inbox, Recipient, SseHub  # noqa: E402
 from notistore.errors import InvalidArgument  # noqa: E402
-from notistore.sse import SOMETHING_CHANGED, Event  # noqa: E402
+from notistore.hub.events import REFETCH, Event  # noqa: E402
 from notistore_postgres import PostgresBackplane  # noqa: E402
 from notistore_postgres.payloads import Joiner, Splitter  # noqa: E402
 
 from .conftest import prefix  # noqa: E402
+from .kinds import SECRET  # noqa: E402
 from .reading import DONE, frame, until, until_done  # noqa: E402
 
 USER = Recipient("42")
@@ -23,48 +24,50 @@ USER = Recipient("42")
 
 @pytest.fixture
 async def raw(postgres_url: str) -> AsyncIterator[asyncpg.Connection]:
-    """To look behind the backplane's back with."""
+    """A connection of the test's own to the same database."""
     connection = await asyncpg.connect(postgres_url)
     yield connection
     await connection.close()
 
 
-async def test_messages_of_every_length_come_as_they_were(postgres_url: str) -> None:
+async def test_messages_of_every_length_arrive_unchanged(postgres_url: str) -> None:
     messages = [bytes([n % 256]) * n for n in (0, 1, 5_900, *range(5_915, 5_935), 11_840, 11_860, 300_000, 3_000_000)]
-    heard: list[bytes] = []
+    received: list[bytes] = []
     complete = asyncio.Event()
 
     def receive(key: str, message: bytes) -> None:
-        heard.append(message)
-        if len(heard) == 2 * len(messages):
+        received.append(message)
+        if len(received) == 2 * len(messages):
             complete.set()
 
     plane = PostgresBackplane(postgres_url, prefix=prefix())
     await plane.open(receive, lambda: None)
     await plane.subscribe(["a key"])
     await plane.publish([("a key", message) for message in messages + messages])
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await complete.wait()
-    assert heard == messages + messages
+    assert received == messages + messages
     await plane.close()
 
 
-def test_of_a_message_with_a_part_missing_nothing_comes_but_the_news_of_it() -> None:
-    heard: list[bytes] = []
+def test_a_message_with_a_missing_part_is_reported_as_a_gap() -> None:
+    received: list[bytes] = []
     gaps: list[None] = []
-    joiner = Joiner(lambda key, message: heard.append(message), lambda: gaps.append(None))
+    joiner = Joiner(lambda key, message: received.append(message), lambda: gaps.append(None))
     splitter = Splitter()
     long = list(splitter.split("key", b"x" * 20_000))
     for payload in [*long[:1], *long[2:], *splitter.split("key", b"whole"), *long[1:], *long]:
         joiner.add(payload)
-    assert (heard, len(gaps)) == ([b"whole", b"x" * 20_000], 2)
+    assert (received, len(gaps)) == ([b"whole", b"x" * 20_000], 2)
 
 
-async def test_what_others_notify_on_its_channels_is_passed_over(postgres_url: str, raw: asyncpg.Connection) -> None:
+async def test_other_programs_notifications_on_its_channels_are_ignored(
+    postgres_url: str, raw: asyncpg.Connection
+) -> None:
     name = prefix()
     async with (
-        SseHub(PostgresBackplane(postgres_url, channels=1, prefix=name)) as hub,
-        SseHub(PostgresBackplane(postgres_url, channels=1, prefix=name)) as other,
+        SseHub(PostgresBackplane(postgres_url, channels=1, prefix=name), secret=SECRET) as hub,
+        SseHub(PostgresBackplane(postgres_url, channels=1, prefix=name), secret=SECRET) as other,
         hub.subscribe(USER) as stream,
     ):
         for payload in ("", "hello", "a b c d", "a 0 0 !", "a 0 0 Zm9v", "a 0 0 /w==", "a -1 x y", "{}"):
@@ -80,8 +83,8 @@ async def test_connections_are_its_own_and_may_be_cut(postgres_url: str, raw: as
         return await asyncpg.connect(postgres_url, server_settings={"application_name": name})
 
     async with (
-        SseHub(PostgresBackplane(connect, prefix=name)) as hub,
-        SseHub(PostgresBackplane(connect, prefix=name)) as other,
+        SseHub(PostgresBackplane(connect, prefix=name), secret=SECRET) as hub,
+        SseHub(PostgresBackplane(connect, prefix=name), secret=SECRET) as other,
         hub.subscribe(USER) as stream,
     ):
         other.publish(USER, DONE)
@@ -89,13 +92,13 @@ async def test_connections_are_its_own_and_may_be_cut(postgres_url: str, raw: as
         mine = "FROM pg_stat_activity WHERE application_name = $1"
         assert await raw.fetchval(f"SELECT count(*) {mine}", name) == 3  # the first has published nothing
         await raw.execute(f"SELECT pg_terminate_backend(pid) {mine}", name)
-        await until(stream, SOMETHING_CHANGED.encode())
+        await until(stream, REFETCH.encode())
         other.publish(USER, Event("found"))
         await other.flush()
         other.publish(USER, DONE)
         await until_done(stream)
         assert hub.stats().gaps >= 1
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while await raw.fetchval(f"SELECT count(*) {mine}", name):
             pass
 
@@ -111,12 +114,12 @@ async def test_nothing_is_notified_inside_a_transaction_of_the_applications(empt
     name = prefix()
     engine = create_async_engine(empty_postgres_url.replace("postgresql:", "postgresql+asyncpg:"))
     statements: list[str] = []
-    event.listen(engine.sync_engine, "before_cursor_execute", lambda *heard: statements.append(heard[2]))
+    event.listen(engine.sync_engine, "before_cursor_execute", lambda *received: statements.append(received[2]))
     store = SQLAlchemyStore(engine)
     await store.create_schema()
     async with (
-        SseHub(PostgresBackplane(empty_postgres_url, prefix=name)) as hub,
-        SseHub(PostgresBackplane(empty_postgres_url, prefix=name)) as other,
+        SseHub(PostgresBackplane(empty_postgres_url, prefix=name), secret=SECRET) as hub,
+        SseHub(PostgresBackplane(empty_postgres_url, prefix=name), secret=SECRET) as other,
         other.subscribe(USER) as stream,
     ):
         inbox = Inbox(store, hub)
@@ -163,6 +166,6 @@ async def test_a_channel_is_left_with_the_last_of_its_streams(postgres_url: str)
         ({"connect": "postgresql://localhost/app", "prefix": "Not One"}, "a-z, 0-9 and _"),
     ],
 )
-def test_what_could_never_work_is_refused_at_once(wrong: dict[str, object], says: str) -> None:
+def test_invalid_options_are_refused_at_once(wrong: dict[str, object], says: str) -> None:
     with pytest.raises(InvalidArgument, match=says):
         PostgresBackplane(**wrong)  # type: ignore[arg-type]

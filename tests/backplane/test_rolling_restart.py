@@ -1,4 +1,4 @@
-"""A deploy: two servers behind a balancer are restarted in turn while sends go on, and no page stays wrong."""
+"""A deployment: two servers behind a balancer are restarted in turn while sends go on, and no page stays wrong."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from notistore import Inbox, Recipient
 
 from .browsers import Browser, all_show
 from .conftest import Service
-from .deploy import Deploy
+from .deploy import Deployment
 
 pytest.importorskip("aiosqlite")
 
@@ -26,22 +26,22 @@ USERS = ["ada", "grace", "edsger"]
 async def test_a_rolling_restart_leaves_no_page_wrong_and_loses_no_send(
     service: Service, database: str, store: SQLAlchemyStore
 ) -> None:
-    """Each server is told to end, and one is killed besides; every page has to find its way to another."""
+    """Each server gets a SIGTERM, and one is also killed; every page has to reconnect to another server."""
     changed = asyncio.Condition()
     async with AsyncExitStack() as stack:
-        deploy = await stack.enter_async_context(Deploy(service.parts, database))
-        client = httpx.AsyncClient(base_url=deploy.url, limits=httpx.Limits(max_connections=None))
+        deployment = await stack.enter_async_context(Deployment(service.parts, database))
+        client = httpx.AsyncClient(base_url=deployment.url, limits=httpx.Limits(max_connections=None))
         await stack.enter_async_context(client)
         browsers = [Browser(client, user, changed) for user in USERS for _ in range(3)]
         for browser in browsers:
             await stack.enter_async_context(browser.open())
-        sender = await stack.enter_async_context(deploy.sending(USERS))
+        sender = await stack.enter_async_context(deployment.sending(USERS))
 
-        await deploy.restart(0, signal.SIGTERM)
-        await deploy.restart(1, signal.SIGTERM)
-        # What a server has stored and not yet published dies with it, and is for the streams' lifetime to heal.
-        await sender.leave_the_servers_alone()
-        await deploy.restart(0, signal.SIGKILL)
+        await deployment.restart(0, signal.SIGTERM)
+        await deployment.restart(1, signal.SIGTERM)
+        # What a killed server has stored and not published reaches a page when its stream's lifetime ends.
+        await sender.stop_using_servers()
+        await deployment.restart(0, signal.SIGKILL)
 
         acknowledged = await sender.stop()
         await all_show(browsers, changed, Inbox(store))

@@ -18,7 +18,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 
 @asynccontextmanager
 async def uvicorn(environment: dict[str, str]) -> AsyncIterator[str]:
-    """Its URL."""
+    """Run the example's uvicorn. Yields its URL."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "uvicorn", "--app-dir", str(EXAMPLES), "two_processes:app", "--port", "0"),
         env=environment,
@@ -36,7 +36,7 @@ async def uvicorn(environment: dict[str, str]) -> AsyncIterator[str]:
         yield found[1].decode()
     finally:
         process.terminate()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             _, said = await process.communicate()
     assert b"Traceback" not in said
 

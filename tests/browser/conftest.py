@@ -1,4 +1,4 @@
-"""A real browser on the real `notistore demo`: one of each for the run; a fresh page and an empty inbox per test."""
+"""A real browser on the real `notistore demo`, both shared by the run; each test has a new page and an empty inbox."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ playwright = pytest.importorskip("playwright.async_api", reason="pip install pla
 
 from playwright.async_api import Browser, BrowserContext, Locator, Page, async_playwright, expect  # noqa: E402
 
-expect.set_options(timeout=10_000)
+from ..npm.conftest import packages  # noqa: E402, F401
+from .application import Application, serve_application  # noqa: E402
+
+expect.set_options(timeout=30_000)
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 ARGUMENTS = [
@@ -37,7 +40,7 @@ IDENTITIES = itertools.cycle([(tenant, user) for user in ("ada", "grace") for te
 
 
 class Demo:
-    """A `notistore demo` process that can be killed and started again where it was."""
+    """A `notistore demo` process that can be killed and restarted on the same port and database."""
 
     def __init__(self, database: Path) -> None:
         self._database = database
@@ -51,13 +54,13 @@ class Demo:
             stdout=asyncio.subprocess.PIPE,
         )
         assert self._process.stdout is not None
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             line = (await self._process.stdout.readline()).decode()
         assert line.startswith("notistore demo: http"), f"the demo did not start: {line!r}"
         self.url = line.split()[-1].rstrip("/")
 
     async def kill(self) -> None:
-        """SIGKILL: no stream is ended, nothing is said."""
+        """Send SIGKILL: no stream is ended properly."""
         if self._process is not None:
             self._process.kill()
             await self._process.communicate()
@@ -66,7 +69,7 @@ class Demo:
 
 @dataclass
 class Inbox:
-    """One of the demo's inboxes, driven from outside any page."""
+    """One of the demo's inboxes, used through HTTP requests outside any page."""
 
     http: httpx.AsyncClient
     tenant: str
@@ -91,7 +94,7 @@ class Inbox:
 
 
 class Bell:
-    """The element in a page, by what a user sees of it. Playwright's selectors reach into its shadow root."""
+    """Page object of <notistore-inbox>, whose button is a bell. Playwright's selectors reach into its shadow root."""
 
     def __init__(self, page: Page) -> None:
         self.page = page
@@ -104,6 +107,7 @@ class Bell:
         self.unread = self.element.locator(".row.unread")
         self.notice = self.element.locator(".notice")
         self.message = self.element.locator(".message")
+        self.empty = self.element.locator(".empty")
 
     def row(self, title: str) -> Locator:
         return self.rows.filter(has_text=title)
@@ -140,9 +144,30 @@ async def browser(chromium: str) -> AsyncIterator[Browser]:
 @pytest.fixture
 async def context(browser: Browser, demo: Demo) -> AsyncIterator[BrowserContext]:
     context = await browser.new_context(base_url=demo.url)
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(30_000)
     yield context
     await context.close()
+
+
+@pytest.fixture
+async def app() -> AsyncIterator[Application]:
+    async with serve_application() as app:
+        yield app
+
+
+@pytest.fixture
+async def app_context(browser: Browser) -> AsyncIterator[BrowserContext]:
+    """A browser context for pages of `app`."""
+    context = await browser.new_context()
+    context.set_default_timeout(30_000)
+    yield context
+    await context.close()
+
+
+@pytest.fixture(scope="session")
+def axe(packages: Path) -> Path:  # noqa: F811
+    """The path of axe-core, which tests inject into a page."""
+    return packages / "node_modules" / "axe-core" / "axe.min.js"
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The element without a mouse, and as a screen reader is told of it."""
+"""The element by keyboard, and what a screen reader announces of it."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ async def test_space_enter_and_delete_act_on_the_focused_row(bell: Bell, inbox: 
     await expect(bell.row("Middle").get_by_role("article")).to_be_focused()
     await keyboard.press("Delete")
     await expect(bell.panel).to_be_focused()
-    await expect(bell.message).to_have_text("You’re all caught up.")
+    await expect(bell.empty).to_have_text("You’re all caught up.")
     await expect(bell.badge).to_be_hidden()
 
 

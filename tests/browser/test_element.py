@@ -1,4 +1,4 @@
-"""<notistore-inbox> in a real browser: what it shows, and what stays true while the world changes around it."""
+"""<notistore-inbox> in a real browser: what it shows, and how it follows changes made elsewhere."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from playwright.async_api import BrowserContext, Page, Request, Route, expect
 from .conftest import Bell, Inbox, open_page
 
 
-async def test_the_badge_ticks_up_when_something_is_sent_from_outside_the_page(bell: Bell, inbox: Inbox) -> None:
+async def test_the_badge_increases_when_something_is_sent_from_outside_the_page(bell: Bell, inbox: Inbox) -> None:
     await expect(bell.badge).to_be_hidden()
     await inbox.send("First")
     await expect(bell.badge).to_have_text("1")
@@ -64,7 +64,7 @@ async def test_a_bar_fills_in_place_in_one_row_with_few_requests(bell: Bell, inb
         """() => {
             globalThis.seen = [];
             addEventListener("notistore:notification", (event) => {
-                const { data, id } = event.detail;
+                const { data, id } = event.detail.item;
                 const bar = document.querySelector("notistore-inbox").shadowRoot.querySelector("[role=progressbar]");
                 globalThis.seen.push([id, data.progress, Number(bar.getAttribute("aria-valuenow"))]);
             });
@@ -107,7 +107,7 @@ async def test_reading_in_one_tab_clears_the_badge_in_another(
     await bell.rows.first.get_by_role("button", name="Delete").click()
     await expect(other.rows).to_have_count(0)
     await expect(other.badge).to_be_hidden()
-    await expect(other.message).to_have_text("You’re all caught up.")
+    await expect(other.empty).to_have_text("You’re all caught up.")
 
 
 async def test_mark_all_leaves_what_lands_after_the_click_unread(bell: Bell, inbox: Inbox) -> None:
@@ -156,15 +156,15 @@ async def test_a_row_of_a_page_that_is_not_loaded_stays_there(bell: Bell, inbox:
     await expect(bell.panel.get_by_role("button", name="Load more")).to_be_visible()
     await serve_stream(bell.page, frame(7, 50))
     await bell.page.evaluate(
-        "() => { globalThis.told = new Promise((done) => addEventListener('notistore:notification', done)) }"
+        "() => { globalThis.notified = new Promise((done) => addEventListener('notistore:notification', done)) }"
     )
     await reconnect(bell)
-    await bell.page.evaluate("told.then(() => true)")
+    await bell.page.evaluate("notified.then(() => true)")
     await expect(bell.rows).to_have_count(20)
     await expect(bell.rows.last.locator(".title")).to_have_text("Number 1")
 
 
-async def test_a_list_that_comes_late_does_not_undo_what_happened_meanwhile(bell: Bell, inbox: Inbox) -> None:
+async def test_a_late_list_response_does_not_undo_later_changes(bell: Bell, inbox: Inbox) -> None:
     for title in ("Deleted", "Read", "Read too"):
         await inbox.send(title)
     await expect(bell.badge).to_have_text("3")
@@ -187,7 +187,7 @@ async def test_a_list_that_comes_late_does_not_undo_what_happened_meanwhile(bell
     assert await bell.unread.count() == 2
 
 
-async def test_a_change_that_the_server_refuses_is_undone_and_said(bell: Bell, inbox: Inbox) -> None:
+async def test_a_change_that_the_server_refuses_is_undone_and_announced(bell: Bell, inbox: Inbox) -> None:
     await inbox.send("Stays")
     await bell.open()
     await bell.page.route(f"**{inbox.path}/*", lambda route: route.fulfill(status=503))
@@ -227,14 +227,14 @@ async def test_changes_reach_the_server_in_the_order_they_were_made(bell: Bell, 
 
 async def test_events_older_than_the_version_it_shows_are_dropped(bell: Bell, inbox: Inbox) -> None:
     stream = frame(3, 60) + frame(2, 30) + frame(4, 80)
-    again = frame(1, 5, created=1) + frame(9, 90)  # deleted and sent anew: its version starts over
+    again = frame(1, 5, created=1) + frame(9, 90)  # deleted and sent again: its version restarts at 1
     live = frame(0, 0, id="01a1f936-0000-7000-8000-000000000002")
     await serve_stream(bell.page, stream + again + live)
     await bell.page.route("**/notifications?limit=*", lambda route: route.abort())
     await bell.page.evaluate(
         """() => {
             globalThis.versions = [];
-            document.addEventListener("notistore:notification", (event) => versions.push(event.detail.version));
+            document.addEventListener("notistore:notification", (event) => versions.push(event.detail.item.version));
         }"""
     )
     await reconnect(bell)
@@ -244,7 +244,7 @@ async def test_events_older_than_the_version_it_shows_are_dropped(bell: Bell, in
     assert await bell.page.evaluate("versions") == [3, 4, 1, 0]
 
 
-async def test_a_stream_that_was_refused_for_good_is_opened_again(bell: Bell, inbox: Inbox) -> None:
+async def test_a_stream_whose_request_failed_is_opened_again(bell: Bell, inbox: Inbox) -> None:
     refused = 0
 
     async def refuse_twice(route: Route) -> None:
@@ -261,7 +261,7 @@ async def test_a_stream_that_was_refused_for_good_is_opened_again(bell: Bell, in
     await expect(bell.badge).to_have_text("1")
 
 
-async def test_a_page_that_finds_no_network_says_so_and_recovers(
+async def test_a_page_without_a_network_shows_it_and_recovers(
     context: BrowserContext, bell: Bell, inbox: Inbox
 ) -> None:
     await inbox.send("Kept")
@@ -276,8 +276,8 @@ async def test_a_page_that_finds_no_network_says_so_and_recovers(
     await expect(bell.badge).to_have_text("2")
 
 
-async def test_a_list_that_could_not_be_fetched_is_fetched_again_with_nobodys_help(bell: Bell, inbox: Inbox) -> None:
-    """Its request may fall to a server that ends, while its stream is open on another."""
+async def test_a_list_that_could_not_be_fetched_is_fetched_again_automatically(bell: Bell, inbox: Inbox) -> None:
+    """Its request may reach a server that is being stopped, while its stream is open on another."""
     await inbox.send("There")
     await expect(bell.badge).to_have_text("1")
     await bell.page.route(f"**{inbox.path}?*", lambda route: route.abort(), times=1)
@@ -287,7 +287,7 @@ async def test_a_list_that_could_not_be_fetched_is_fetched_again_with_nobodys_he
     await expect(bell.message).to_be_hidden()
 
 
-async def test_a_401_shows_that_nobody_is_signed_in_and_hides_what_was_theirs(bell: Bell, inbox: Inbox) -> None:
+async def test_a_401_shows_that_the_user_is_signed_out_and_hides_their_rows(bell: Bell, inbox: Inbox) -> None:
     await inbox.send("Private")
     await expect(bell.badge).to_have_text("1")
     await bell.page.route(f"**{inbox.path}/**", lambda route: route.fulfill(status=401))
@@ -330,7 +330,7 @@ async def test_the_count_is_revalidated_not_sent_again(context: BrowserContext, 
 
 
 def frame(version: int, progress: int, *, created: int = 0, **more: object) -> str:
-    """A frame of one row that began years ago; `created` is its minute."""
+    """A frame of one row created years ago, in the minute `created`."""
     time = datetime(2020, 1, 1, 12, created, tzinfo=UTC).isoformat(timespec="milliseconds")
     item = {
         "id": "01a1f936-0000-7000-8000-000000000001",
@@ -346,14 +346,14 @@ def frame(version: int, progress: int, *, created: int = 0, **more: object) -> s
 
 
 def requests_of(page: Page, part: str) -> list[Request]:
-    """The requests from here on whose address holds `part`."""
+    """Collects the page's requests from now on whose URL contains `part`."""
     seen: list[Request] = []
     page.on("request", lambda request: seen.append(request) if part in request.url else None)
     return seen
 
 
 async def reconnect(bell: Bell) -> None:
-    """What a browser says when its network is back: the element opens a new stream."""
+    """Fire the `online` event, at which the element opens a new stream."""
     await bell.page.evaluate("dispatchEvent(new Event('online'))")
 
 

@@ -1,4 +1,4 @@
-"""Whatever a notification holds is shown as text: nothing of it runs, links out of the web, or breaks the layout."""
+"""A notification's content is shown as text: none of it is executed, becomes an unsafe link, or breaks the layout."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from playwright.async_api import Dialog, FloatRect, Locator, expect
 from .conftest import Bell, Inbox
 
 MARKUP = "<script>globalThis.ran = 1</script><img src=x onerror='globalThis.ran = 1; alert(1)'>"
-NOT_OF_THE_WEB = [
+UNSAFE_URLS = [
     "javascript:globalThis.ran=1",
     "JaVaScRiPt:globalThis.ran=1",
     "\u0001 java\n\tscript:globalThis.ran=1",
@@ -29,8 +29,8 @@ UNICODE = {
 
 
 @pytest.fixture
-async def complaints(bell: Bell) -> list[str]:  # async, for Playwright listens on the current event loop
-    """Dialogs opened, errors thrown, and pages opened or left, while a test runs."""
+async def page_errors(bell: Bell) -> list[str]:  # async, for Playwright listens on the current event loop
+    """Dialogs, JavaScript errors, new pages and navigations that occur during a test."""
     seen: list[str] = []
 
     async def on_dialog(dialog: Dialog) -> None:
@@ -44,7 +44,7 @@ async def complaints(bell: Bell) -> list[str]:  # async, for Playwright listens 
     return seen
 
 
-async def test_markup_stays_text(bell: Bell, inbox: Inbox, complaints: list[str]) -> None:
+async def test_markup_stays_text(bell: Bell, inbox: Inbox, page_errors: list[str]) -> None:
     await inbox.send(MARKUP, body=MARKUP, type="<b>type</b>", actionLabel=MARKUP, actionUrl=f"/?q={MARKUP}")
     await bell.open()
     row = bell.rows.first
@@ -54,25 +54,25 @@ async def test_markup_stays_text(bell: Bell, inbox: Inbox, complaints: list[str]
     await expect(bell.element.locator(".live")).to_contain_text("<script>")
     assert await row.locator("script, img").count() == 0
     assert await bell.page.evaluate("globalThis.ran === undefined")
-    assert complaints == []
+    assert page_errors == []
 
 
-async def test_only_web_addresses_become_links(bell: Bell, inbox: Inbox, complaints: list[str]) -> None:
-    for address in NOT_OF_THE_WEB:
+async def test_unsafe_urls_do_not_become_links(bell: Bell, inbox: Inbox, page_errors: list[str]) -> None:
+    for address in UNSAFE_URLS:
         await inbox.send("Click it", actionLabel="Label", actionUrl=address)
     await bell.open()
     labels = bell.rows.get_by_text("Label")
-    await expect(labels).to_have_count(len(NOT_OF_THE_WEB))
+    await expect(labels).to_have_count(len(UNSAFE_URLS))
     assert await bell.element.locator("a[href]").count() == 0
-    for number in range(len(NOT_OF_THE_WEB)):
+    for number in range(len(UNSAFE_URLS)):
         await labels.nth(number).click()
         await bell.articles.nth(number).press("Enter")
     await expect(bell.unread).to_have_count(0)
     assert await bell.page.evaluate("globalThis.ran === undefined")
-    assert complaints == []
+    assert page_errors == []
 
 
-async def test_web_and_relative_addresses_do(bell: Bell, inbox: Inbox) -> None:
+async def test_web_and_relative_urls_become_links(bell: Bell, inbox: Inbox) -> None:
     for address in ("https://example.com/a?b=c#d", "/relative", "//example.com/x"):
         await inbox.send(address, actionUrl=address)
     await bell.open()
@@ -97,7 +97,7 @@ async def test_ten_thousand_characters_keep_the_row_small(bell: Bell, inbox: Inb
     await expect(bell.rows.nth(1).locator("time")).to_be_in_viewport()
 
 
-async def test_unicode_arrives_as_it_was_and_stays_in_its_row(bell: Bell, inbox: Inbox, complaints: list[str]) -> None:
+async def test_unicode_arrives_as_it_was_and_stays_in_its_row(bell: Bell, inbox: Inbox, page_errors: list[str]) -> None:
     await bell.open()
     for text in UNICODE.values():
         await inbox.send(text, body=text)
@@ -111,7 +111,7 @@ async def test_unicode_arrives_as_it_was_and_stays_in_its_row(bell: Bell, inbox:
         time = await box_of(row.locator("time"))
         assert time["x"] > panel["x"] + panel["width"] / 2, f"{name}: it has turned what is beside it around"
     await expect(bell.badge).to_have_text(str(len(UNICODE)))
-    assert complaints == []
+    assert page_errors == []
 
 
 async def box_of(part: Locator) -> FloatRect:
@@ -120,8 +120,8 @@ async def box_of(part: Locator) -> FloatRect:
     return box
 
 
-async def test_data_of_any_shape_is_shown_without_an_error(bell: Bell, inbox: Inbox, complaints: list[str]) -> None:
-    """The demo's form sends strings only, so the odd shapes come by a page's answer."""
+async def test_data_of_any_shape_is_shown_without_an_error(bell: Bell, inbox: Inbox, page_errors: list[str]) -> None:
+    """The demo's form sends only strings, so the other shapes come from a mocked list response."""
     shapes = [
         {"title": {"toString": 1}, "action": "text"},
         {"title": ["a"], "action": {"label": {}, "url": {}}},
@@ -140,4 +140,4 @@ async def test_data_of_any_shape_is_shown_without_an_error(bell: Bell, inbox: In
     values = await bell.rows.get_by_role("progressbar").evaluate_all("all => all.map((bar) => bar.ariaValueNow)")
     assert values == ["100", "0"]
     await expect(bell.badge).to_have_text("1")
-    assert complaints == []
+    assert page_errors == []

@@ -1,4 +1,4 @@
-"""The server goes away and comes back: the bell says so, and heals by itself."""
+"""The server is killed and restarted: the bell shows that it is offline, and recovers by itself."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, settings
 
 from notistore import MemoryStore, Recipient
 
-# How long an example takes says more about the machine, which runs other tests too, than about the code.
+# The time that an example takes depends on what else the machine runs.
 settings.register_profile("core", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("core")
 
@@ -19,12 +19,12 @@ class RecordingStore(MemoryStore):
 
     def __init__(self) -> None:
         super().__init__()
-        self.asked: list[str] = []
+        self.calls: list[str] = []
 
 
 def _recorded(name: str) -> Callable[..., Awaitable[Any]]:
     async def method(self: RecordingStore, *args: Any, **options: Any) -> Any:
-        self.asked.append(name)
+        self.calls.append(name)
         return await getattr(super(RecordingStore, self), name)(*args, **options)
 
     return method

@@ -1,4 +1,4 @@
-"""A reader of event streams, written from WHATWG HTML 9.2.6 alone: what a browser would make of the bytes."""
+"""A reader of event streams, written from WHATWG HTML 9.2.6 alone: it parses the bytes as a browser does."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Frame:
-    """One event as a page sees it, with the last event id and reconnection time that stand when it is dispatched."""
+    """One event as a page sees it, with the last event id and reconnection time in effect when it is dispatched."""
 
     name: str
     data: str

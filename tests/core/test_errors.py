@@ -1,4 +1,4 @@
-"""The tree of errors, as errors.py draws it."""
+"""The hierarchy of exceptions, as errors.py documents it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the hub does within one turn of the event loop, and who may ask it to."""
+"""What the hub does within one iteration of the event loop, and from which threads it may be called."""
 
 from __future__ import annotations
 
@@ -16,25 +16,27 @@ from hypothesis import strategies as st
 from notistore import Recipient, SseHub
 from notistore.errors import InvalidArgument, TooManyStreams
 from notistore.hub import Subscription
-from notistore.sse import Event
+from notistore.hub.events import Event
+
+from .memory_backplane import MemoryBackplane
 
 ONE, TWO, THREE = (Event("notification", number) for number in (1, 2, 3))
 
 
 async def read(stream: Subscription) -> bytes:
-    """The next that comes."""
-    async with asyncio.timeout(10):
+    """The next chunk of the stream."""
+    async with asyncio.timeout(60):
         return await anext(stream)
 
 
 async def rest(stream: Subscription) -> bytes:
-    """All that is still to come from a stream that ends."""
-    async with asyncio.timeout(10):
+    """Everything up to the end of the stream."""
+    async with asyncio.timeout(60):
         return b"".join([data async for data in stream])
 
 
 async def tick() -> None:
-    """Let the hub hand out what has been published."""
+    """Let the hub deliver what has been published."""
     await asyncio.sleep(0)
 
 
@@ -58,13 +60,13 @@ async def test_every_one_of_many_streams_gets_every_event_once_and_in_order(user
     streams = [hub.subscribe(user) for _ in range(1000)]
     for event in (ONE, TWO, THREE):
         hub.publish(user, event)
-        await tick()  # far from all have been handed the last one
+        await tick()  # most of them have not been given the last one yet
     hub.close()
     expected = ONE.encode() + TWO.encode() + THREE.encode()
     assert {await rest(stream) for stream in streams} == {expected}
 
 
-async def test_what_gathers_while_many_are_handed_out_is_not_too_much_for_readers_that_keep_up(user: Recipient) -> None:
+async def test_events_queued_during_a_large_delivery_do_not_end_readers_that_keep_up(user: Recipient) -> None:
     hub = SseHub(streams_per_recipient=1000, backlog=10 * len(ONE.encode()))
     streams = [hub.subscribe(user) for _ in range(1000)]
     reading = [asyncio.create_task(rest(stream)) for stream in streams]
@@ -137,8 +139,8 @@ async def test_an_event_reaches_no_other_recipient(one: Recipient, other: Recipi
         assert (await read(mine), await read(theirs)) == (ONE.encode(), TWO.encode())
 
 
-tricky = st.text("a:14", min_size=1, max_size=3)
-recipients = st.builds(Recipient, tricky, tricky, st.none() | tricky)
+similar_ids = st.text("a:14", min_size=1, max_size=3)
+recipients = st.builds(Recipient, similar_ids, similar_ids, st.none() | similar_ids)
 
 
 @given(st.sets(recipients, min_size=2))
@@ -175,7 +177,7 @@ async def test_a_slow_reader_costs_the_others_nothing(user: Recipient) -> None:
         assert seen == [ONE.encode()] * 10
 
 
-async def test_a_backlog_just_full_is_not_too_much(user: Recipient) -> None:
+async def test_a_full_backlog_does_not_end_a_stream(user: Recipient) -> None:
     hub = SseHub(backlog=3 * len(ONE.encode()))
     async with hub.subscribe(user) as stream:
         for _ in range(2):
@@ -233,7 +235,7 @@ async def test_a_cancelled_read_loses_no_event(user: Recipient) -> None:
         assert await read(stream) == ONE.encode()
 
 
-async def test_a_stream_that_was_left_gives_out_what_had_come(user: Recipient) -> None:
+async def test_a_stream_that_was_left_still_delivers_earlier_events(user: Recipient) -> None:
     hub = SseHub()
     async with hub.subscribe(user) as stream:
         hub.publish(user, ONE)
@@ -242,13 +244,13 @@ async def test_a_stream_that_was_left_gives_out_what_had_come(user: Recipient) -
     assert (await rest(stream), stream.ended) == (ONE.encode(), "left")
 
 
-async def test_whoever_watches_a_stream_is_told_once_that_it_has_ended(user: Recipient) -> None:
-    hub, told = SseHub(), []
+async def test_on_end_is_called_once(user: Recipient) -> None:
+    hub, reasons = SseHub(), []
     async with hub.subscribe(user) as stream:
-        stream.on_end = lambda: told.append(stream.ended)
+        stream.on_end = lambda: reasons.append(stream.ended)
         stream.end("left")
         stream.end("closed")
-    assert told == ["left"]
+    assert reasons == ["left"]
 
 
 async def test_close_ends_every_stream_after_what_was_published(user: Recipient) -> None:
@@ -300,7 +302,7 @@ async def test_a_stream_of_a_closed_hub_ends_as_it_begins(user: Recipient, used:
 
 
 class Interrupted(selectors.DefaultSelector):
-    """Runs something at the very moment when the event loop has gone to sleep."""
+    """A selector that runs a callback at the moment when the event loop starts to wait."""
 
     def __init__(self, meanwhile: Callable[[], None]) -> None:
         super().__init__()
@@ -409,11 +411,18 @@ async def test_stats_count_what_is_open_and_what_was_done(user: Recipient) -> No
     assert hub.stats().ended == {"backlog": 1, "left": 2}
 
 
-def test_a_hub_that_nobody_listens_to_takes_events_and_close_without_an_event_loop(user: Recipient) -> None:
+def test_a_hub_without_streams_may_publish_and_close_without_an_event_loop(user: Recipient) -> None:
     hub = SseHub()
     hub.publish(user, ONE)
     hub.close()
     assert (hub.stats().published, hub.stats().delivered) == (1, 0)
+
+
+def test_a_hub_with_a_backplane_and_no_event_loop_says_what_to_call(user: Recipient) -> None:
+    hub = SseHub(MemoryBackplane())
+    for call in (lambda: hub.publish(user, ONE), lambda: hub.end(user)):
+        with pytest.raises(RuntimeError, match=r"call `start\(\)` on the SyncInbox"):
+            call()
 
 
 def test_a_hub_outlives_its_event_loop_however_that_was_closed(user: Recipient) -> None:
@@ -432,7 +441,7 @@ def test_a_hub_outlives_its_event_loop_however_that_was_closed(user: Recipient) 
     stream = loop.run_until_complete(leave_open())
     reading = loop.create_task(rest(stream))
     loop.run_until_complete(tick())
-    # With a reader waiting, and an event of which the streams have not been told.
+    # With a reader waiting, and an event that the streams have not received yet.
     loop.call_soon(hub.publish, user, ONE)
     loop.call_soon(loop.stop)
     loop.run_forever()
@@ -464,3 +473,95 @@ async def test_what_is_no_event_is_refused_and_reaches_no_stream(event: object) 
             hub.publish(Recipient("42"), Event("fine"), event)  # type: ignore[arg-type]
         hub.publish(Recipient("42"), Event("next"))
         assert await anext(stream) == Event("next").encode()
+
+
+ADA, BOB, CAT = Recipient("ada", tenant="acme"), Recipient("bob", tenant="acme co"), Recipient("cat")
+
+
+@pytest.mark.parametrize(
+    ("tenant", "reached"),
+    [(..., {ADA, BOB, CAT}), ("acme", {ADA}), ("acme co", {BOB}), (None, {CAT}), ("another", set())],
+    ids=["everyone", "one", "another that begins alike", "those without", "nobody"],
+)
+async def test_a_broadcast_may_be_for_one_tenant(tenant: Any, reached: set[Recipient]) -> None:
+    hub = SseHub()
+    streams = [hub.subscribe(recipient) for recipient in (ADA, BOB, CAT)]
+    hub.broadcast(ONE, tenant=tenant)
+    hub.close()
+    await tick()
+    assert {stream.recipient for stream in streams if await rest(stream)} == reached
+
+
+async def test_end_ends_every_stream_of_a_recipient_after_what_was_published(user: Recipient) -> None:
+    hub, another = SseHub(), Recipient("another")
+    async with hub.subscribe(user) as first, hub.subscribe(user) as second, hub.subscribe(another) as theirs:
+        hub.publish(user, ONE)
+        hub.end(user)
+        hub.publish(user, TWO)
+        for stream in (first, second):
+            assert (await rest(stream), stream.ended) == (ONE.encode(), "revoked")
+        async with hub.subscribe(user) as later:
+            hub.publish(user, THREE)
+            assert await read(later) == THREE.encode()
+        assert theirs.ended is None
+    assert hub.stats().ended == {"revoked": 2, "left": 2}
+
+
+def test_end_may_be_called_from_another_thread_and_without_any_stream(user: Recipient) -> None:
+    hub = SseHub()
+    hub.end(user)
+
+    async def main() -> None:
+        async with hub.subscribe(user) as stream:
+            assert await rest(stream) == b""
+            assert stream.ended == "revoked"
+
+    run_interrupted(main, lambda: in_a_thread(lambda: hub.end(user)))
+
+
+async def test_many_are_published_to_in_slices_in_order_with_what_follows(user: Recipient) -> None:
+    hub, made = SseHub(), 0
+
+    def make(event: Event) -> Callable[[], Event]:
+        def made_now() -> Event:
+            nonlocal made
+            made += 1
+            return event
+
+        return made_now
+
+    users = [Recipient(str(n)) for n in range(250)]
+    streams = [hub.subscribe(user) for user in users]
+    hub.publish_many((user, make(ONE)) for user in users)
+    hub.publish_many((user, make(TWO)) for user in users[240:])
+    for user in users:
+        hub.publish(user, THREE)
+    assert made == 100, "a slice at a time"
+    await hub.flush()
+    assert made == 260
+    for number, stream in enumerate(streams):
+        assert await read(stream) == b"".join(
+            event.encode() for event in (ONE, TWO, THREE) if event is not TWO or number >= 240
+        )
+    assert hub.stats().published == 250 + 10 + 250
+
+
+async def test_no_event_is_made_for_a_recipient_without_a_stream(user: Recipient) -> None:
+    hub = SseHub()
+
+    def make() -> Event:
+        raise AssertionError("made for nobody")
+
+    async with hub.subscribe(user) as stream:
+        hub.publish_many([(Recipient(str(n)), make) for n in range(1000, 1300)] + [(user, lambda: ONE)])
+        assert await read(stream) == ONE.encode()
+
+
+async def test_of_many_the_one_that_cannot_be_made_is_logged_and_left_out(
+    user: Recipient, caplog: pytest.LogCaptureFixture
+) -> None:
+    hub = SseHub()
+    async with hub.subscribe(user) as stream:
+        hub.publish_many([(user, lambda: ONE), (user, lambda: Event("notification", object())), (user, lambda: TWO)])
+        assert await read(stream) == ONE.encode() + TWO.encode()
+    assert "an event of publish_many could not be made" in caplog.text

@@ -100,7 +100,7 @@ def test_the_document_has_the_vectors_that_matter() -> None:
 
 
 @given(st.sets(identities, min_size=2, max_size=20))
-def test_keyed_id_tells_all_identities_apart(identities: set[tuple[str | None, str, str, str]]) -> None:
+def test_keyed_id_is_different_for_different_identities(identities: set[tuple[str | None, str, str, str]]) -> None:
     made = {keyed_id(Recipient(id, type, tenant), key) for tenant, type, id, key in identities}
     assert len(made) == len(identities)
 
@@ -131,7 +131,7 @@ async def test_no_store_is_asked_about_what_cannot_be_an_id(recording, user: Rec
     assert await inbox.mark_read(user, text) == 0
     assert await inbox.mark_unread(user, text) == 0
     assert await inbox.delete(user, text) == 0
-    assert recording.asked == []
+    assert recording.calls == []
 
 
 @pytest.mark.parametrize("id", [uuid.UUID(ID), [ID], None, 7], ids=["a UUID", "a list", "None", "a number"])
@@ -140,4 +140,4 @@ async def test_what_is_no_string_is_a_mistake_and_not_an_unknown_id(recording, u
     for verb in (inbox.mark_read, inbox.mark_unread, inbox.delete):
         with pytest.raises(InvalidArgument, match=r"ids: expected each id as a string of its own"):
             await verb(user, id)  # type: ignore[arg-type]
-    assert recording.asked == []
+    assert recording.calls == []

@@ -1,4 +1,4 @@
-"""Sending. Rows are checked, stored, then pushed; and no push ever fails a send."""
+"""Sending. Rows are checked, stored, then published; and no failure to publish fails a send."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from notistore import (
     keyed_id,
 )
 from notistore.hub import Subscription
+from notistore.hub.events import Event
 from notistore.ids import is_id
-from notistore.sse import Event
 from notistore.wire import to_item
 
 from .eventstream import Frame, parse
@@ -78,7 +78,7 @@ async def stream(hub: SseHub, user: Recipient) -> AsyncIterator[Subscription]:
 
 
 async def frames(stream: Subscription) -> list[Frame]:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         return parse(await anext(stream))
 
 
@@ -101,7 +101,7 @@ async def test_the_stream_gets_the_row_as_it_was_stored(stream: Subscription, hu
 
 
 @pytest.mark.parametrize("key", [None, "k"])
-async def test_nothing_is_pushed_before_the_row_is_stored(hub: SseHub, user: Recipient, key: str | None) -> None:
+async def test_nothing_is_published_before_the_row_is_stored(hub: SseHub, user: Recipient, key: str | None) -> None:
     class Watching(MemoryStore):
         published = -1
 
@@ -119,13 +119,13 @@ async def test_nothing_is_pushed_before_the_row_is_stored(hub: SseHub, user: Rec
     assert (store.published, hub.stats().published) == (0, 1)
 
 
-async def test_what_could_not_be_stored_is_not_pushed(hub: SseHub, user: Recipient) -> None:
+async def test_what_could_not_be_stored_is_not_published(hub: SseHub, user: Recipient) -> None:
     with pytest.raises(StoreError):
         await Inbox(Broken(), hub).send(user, "t")
     assert hub.stats().published == 0
 
 
-async def test_a_push_that_fails_is_logged_and_counted_and_fails_no_call(
+async def test_a_failure_to_publish_is_logged_and_counted_and_fails_no_call(
     user: Recipient, caplog: pytest.LogCaptureFixture
 ) -> None:
     inbox = Inbox(MemoryStore(), BrokenHub())
@@ -134,50 +134,50 @@ async def test_a_push_that_fails_is_logged_and_counted_and_fails_no_call(
     assert await inbox.mark_unread(user, row.id) == 1
     assert await inbox.mark_all_read(user) == 1
     assert await inbox.delete(user, row.id) == 1
-    assert inbox.push_failures == 5
+    assert inbox.publish_failures == 5
     assert [record.exc_text is not None for record in caplog.records] == [True] * 5
     assert {record.name for record in caplog.records} == {"notistore"}
 
 
-async def test_push_false_only_stores_and_publish_tells_of_it_later(
+async def test_publish_false_only_stores_and_publish_sends_its_event_later(
     stream: Subscription, hub: SseHub, user: Recipient
 ) -> None:
     inbox = Inbox(MemoryStore(), hub)
-    row = await inbox.send(user, "t", push=False)
+    row = await inbox.send(user, "t", publish=False)
     assert hub.stats().published == 0
     await inbox.publish(row)
     assert [frame.json for frame in await frames(stream)] == [to_item(row)]
 
 
-async def test_live_rides_the_stream_and_data_is_stored(stream: Subscription, hub: SseHub, user: Recipient) -> None:
+async def test_live_is_published_and_data_is_stored(stream: Subscription, hub: SseHub, user: Recipient) -> None:
     row = await Inbox(MemoryStore(), hub).send(user, "t", {"large": 1}, live={"small": 2})
     assert row.data == {"large": 1}
     assert [frame.json["data"] for frame in await frames(stream)] == [{"small": 2}]
 
 
-async def test_a_live_push_is_told_and_not_stored(stream: Subscription, hub: SseHub, user: Recipient) -> None:
+async def test_a_live_send_is_published_and_not_stored(stream: Subscription, hub: SseHub, user: Recipient) -> None:
     store = MemoryStore()
-    await Inbox(store, hub).push(user, "typing", {"who": "Ann"})
+    await Inbox(store, hub).send_live(user, "typing", {"who": "Ann"})
     [frame] = await frames(stream)
     assert (frame.json["type"], frame.json["data"], frame.json["version"]) == ("typing", {"who": "Ann"}, 0)
     assert await store.count(user) == 0
 
 
-async def test_a_live_push_is_checked_as_a_send_is(hub: SseHub, user: Recipient) -> None:
+async def test_a_live_send_is_checked_as_a_send_is(hub: SseHub, user: Recipient) -> None:
     with pytest.raises(InvalidNotification, match=r"data\.a"):
-        await Inbox(MemoryStore(), hub).push(user, "typing", {"a": float("nan")})
+        await Inbox(MemoryStore(), hub).send_live(user, "typing", {"a": float("nan")})
     assert hub.stats().published == 0
 
 
-async def test_without_a_hub_everything_but_the_telling_works(user: Recipient) -> None:
+async def test_without_a_hub_everything_but_publishing_works(user: Recipient) -> None:
     inbox = Inbox(MemoryStore())
     row = await inbox.send(user, "t")
-    await inbox.push(user, "t")
+    await inbox.send_live(user, "t")
     assert await inbox.mark_read(user, row.id) == 1
-    assert inbox.push_failures == 0
+    assert inbox.publish_failures == 0
 
 
-async def test_a_key_evolves_one_row_in_place_and_rings_anew(user: Recipient) -> None:
+async def test_a_key_updates_one_row_in_place_and_makes_it_unread(user: Recipient) -> None:
     inbox = Inbox(MemoryStore())
     first = await inbox.send(user, "export.progress", {"progress": 60}, key="export:9")
     await inbox.mark_read(user, first.id)
@@ -187,7 +187,7 @@ async def test_a_key_evolves_one_row_in_place_and_rings_anew(user: Recipient) ->
     assert (second.type, second.version, second.read_at) == ("export.done", 2, None)
 
 
-async def test_renotify_false_fills_the_bar_without_ringing(user: Recipient) -> None:
+async def test_renotify_false_updates_the_row_and_leaves_it_read(user: Recipient) -> None:
     inbox = Inbox(MemoryStore())
     await inbox.send(user, "export.progress", key="export:9")
     await inbox.mark_read(user, key="export:9")
@@ -209,19 +209,19 @@ async def test_a_store_that_cannot_upsert_gets_a_fresh_row_that_keeps_the_key(
     ]
 
 
-async def test_a_message_brings_type_and_data(user: Recipient) -> None:
+async def test_a_message_supplies_type_and_data(user: Recipient) -> None:
     assert isinstance(InvoicePaid(7), Message)
     row = await Inbox(MemoryStore()).send(user, InvoicePaid(7))
     assert (row.type, row.data, row.key) == ("invoice.paid", {"invoice_id": 7}, None)
 
 
-async def test_a_message_may_bring_key_and_live(stream: Subscription, hub: SseHub, user: Recipient) -> None:
+async def test_a_message_may_supply_key_and_live(stream: Subscription, hub: SseHub, user: Recipient) -> None:
     row = await Inbox(MemoryStore(), hub).send(user, Progress())
     assert (row.id, row.data) == (keyed_id(user, "export:9"), {"progress": 60, "log": "long"})
     assert [frame.json["data"] for frame in await frames(stream)] == [{"progress": 60}]
 
 
-async def test_an_argument_wins_over_what_the_message_brings(
+async def test_an_argument_takes_precedence_over_the_message(
     stream: Subscription, hub: SseHub, user: Recipient
 ) -> None:
     row = await Inbox(MemoryStore(), hub).send(user, Progress(), key="export:10", live={"progress": 61})
@@ -261,13 +261,13 @@ async def test_a_bad_message_is_refused_and_nothing_written(
     with pytest.raises(InvalidNotification) as refused:
         await Inbox(recording).send(recipient, message)
     assert refused.value.field == name
-    assert recording.asked == []
+    assert recording.calls == []
 
 
-async def test_data_beside_a_message_is_refused(recording: Any, user: Recipient) -> None:
+async def test_data_in_addition_to_a_message_is_refused(recording: Any, user: Recipient) -> None:
     with pytest.raises(InvalidNotification, match="data: expected none beside a message"):
         await Inbox(recording).send(user, InvoicePaid(7), {"invoice_id": 8})
-    assert recording.asked == []
+    assert recording.calls == []
 
 
 EVERYONE = [Recipient("1"), Recipient("2"), Recipient("1"), Recipient("1", tenant="acme"), Recipient("2")]
@@ -284,7 +284,7 @@ async def test_send_many_sends_once_to_each_in_their_order() -> None:
 
 async def test_send_many_inserts_in_bulk_where_the_store_can(recording: Any) -> None:
     await Inbox(recording).send_many(EVERYONE, "t")
-    assert recording.asked == ["insert_many"]
+    assert recording.calls == ["insert_many"]
 
 
 async def test_send_many_inserts_one_by_one_where_the_store_cannot() -> None:
@@ -307,10 +307,10 @@ async def test_send_many_with_a_key_upserts_the_row_of_each(recording: Any) -> N
         rows = await inbox.send_many(EVERYONE, "t", key="k")
         assert [row.id for row in rows] == [keyed_id(row.recipient, "k") for row in rows]
         assert [row.version for row in rows] == [version] * 3
-    assert recording.asked == ["upsert"] * 6
+    assert recording.calls == ["upsert"] * 6
 
 
-async def test_send_many_tells_each_recipient_of_its_own_row(hub: SseHub) -> None:
+async def test_send_many_publishes_to_each_recipient_its_own_row(hub: SseHub) -> None:
     async with hub.subscribe(Recipient("1")) as one, hub.subscribe(Recipient("1", tenant="acme")) as other:
         first, _, last = await Inbox(MemoryStore(), hub).send_many(EVERYONE, "t")
         assert [frame.json for frame in await frames(one)] == [to_item(first)]
@@ -318,7 +318,7 @@ async def test_send_many_tells_each_recipient_of_its_own_row(hub: SseHub) -> Non
     assert hub.stats().published == 3
 
 
-async def test_send_many_in_bulk_stores_and_tells_nothing_when_it_fails(hub: SseHub, user: Recipient) -> None:
+async def test_send_many_in_bulk_stores_and_publishes_nothing_when_it_fails(hub: SseHub, user: Recipient) -> None:
     class Full(MemoryStore):
         async def insert_many(self, notifications: Sequence[Notification]) -> None:
             raise StoreError("the disk is full")
@@ -338,12 +338,12 @@ async def test_send_many_takes_the_messages_tenant_before_it_drops_repeats() -> 
 async def test_send_many_refuses_one_bad_recipient_and_writes_nothing(recording: Any) -> None:
     with pytest.raises(InvalidNotification, match="recipient: expected a Recipient, got '2'"):
         await Inbox(recording).send_many([Recipient("1"), "2"], "t")  # type: ignore[list-item]
-    assert recording.asked == []
+    assert recording.calls == []
 
 
-async def test_send_many_to_nobody_writes_nothing(recording: Any) -> None:
+async def test_send_many_without_recipients_writes_nothing(recording: Any) -> None:
     assert await Inbox(recording).send_many([], "t") == []
-    assert recording.asked == []
+    assert recording.calls == []
 
 
 async def test_a_read_at_is_utc_truncated_to_the_millisecond(user: Recipient, noon: datetime) -> None:
@@ -376,7 +376,7 @@ class Binding(NoUpsert):
         return session
 
 
-async def test_a_bound_inbox_tells_after_the_commit(stream: Subscription, hub: SseHub, user: Recipient) -> None:
+async def test_a_bound_inbox_publishes_after_the_commit(stream: Subscription, hub: SseHub, user: Recipient) -> None:
     transaction = Transaction()
     bound = Inbox(Binding(), hub).bind(transaction)
     row = await bound.send(user, "t")
@@ -396,14 +396,14 @@ async def test_binding_leaves_the_inbox_itself_as_it_was(hub: SseHub, user: Reci
     assert (await store.count(user), hub.stats().published) == (1, 1)
 
 
-async def test_a_push_that_fails_after_the_commit_is_counted_and_not_raised_in_the_application(
+async def test_a_failure_to_publish_after_the_commit_is_counted_and_not_raised_in_the_application(
     user: Recipient,
 ) -> None:
     inbox, transaction = Inbox(Binding(), BrokenHub()), Transaction()
     await inbox.bind(transaction).send(user, "t")
     for callback in transaction.committed:
         callback()
-    assert inbox.push_failures == 1
+    assert inbox.publish_failures == 1
 
 
 async def test_a_hook_that_fails_is_counted_and_fails_no_send(user: Recipient) -> None:
@@ -413,7 +413,7 @@ async def test_a_hook_that_fails_is_counted_and_fails_no_send(user: Recipient) -
 
     inbox = Inbox(Binding(), SseHub())
     await inbox.bind(Ended()).send(user, "t")
-    assert inbox.push_failures == 1
+    assert inbox.publish_failures == 1
 
 
 async def test_without_a_hook_after_the_commit_the_caller_publishes(
@@ -421,7 +421,7 @@ async def test_without_a_hook_after_the_commit_the_caller_publishes(
 ) -> None:
     inbox = Inbox(Binding(), hub)
     row = await inbox.bind(Transaction(hook=False)).send(user, "t")
-    assert (hub.stats().published, inbox.push_failures) == (0, 0)
+    assert (hub.stats().published, inbox.publish_failures) == (0, 0)
     await inbox.publish(row)
     assert [frame.json for frame in await frames(stream)] == [to_item(row)]
 

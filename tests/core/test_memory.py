@@ -1,4 +1,4 @@
-"""MemoryStore: what the conformance kit does not ask of every store."""
+"""MemoryStore: what the conformance kit does not require of every store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The words as data."""
+"""The model: recipients, notifications, cursors and times."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class Kind(StrEnum):
     USER = "user"
 
 
-def test_a_recipient_is_a_user_without_tenant_unless_told_otherwise() -> None:
+def test_a_recipient_is_a_user_without_tenant_by_default() -> None:
     assert Recipient("42") == Recipient("42", "user", None)
 
 
-def test_id_type_and_tenant_are_all_part_of_who_a_recipient_is() -> None:
+def test_id_type_and_tenant_identify_a_recipient() -> None:
     recipients = {Recipient("1"), Recipient("2"), Recipient("1", "team"), Recipient("1", tenant="acme")}
     assert len(recipients) == 4
 
@@ -68,7 +68,7 @@ def test_with_a_key_the_id_is_made_from_recipient_and_key(user: Recipient) -> No
     assert (row.id, row.key) == (keyed_id(user, "export:9"), "export:9")
 
 
-def test_a_notification_keeps_no_hold_of_the_data_it_was_given(user: Recipient) -> None:
+def test_a_notification_copies_its_data(user: Recipient) -> None:
     data: dict[str, object] = {"items": [1]}
     row = Notification.new(user, "t", data)
     data["items"] = [2]
@@ -82,7 +82,7 @@ def test_a_time_is_turned_to_utc_and_truncated_to_the_millisecond(user: Recipien
     assert row.created_at.tzinfo is UTC
 
 
-def test_the_present_is_utc_in_whole_milliseconds() -> None:
+def test_utc_now_is_utc_in_whole_milliseconds() -> None:
     now = utc_now()
     assert now.tzinfo is UTC
     assert now.microsecond % 1000 == 0

@@ -1,4 +1,4 @@
-"""What a store offers beyond the core is asked for through one function."""
+"""`supports`: which optional parts of the contract a store has."""
 
 from __future__ import annotations
 

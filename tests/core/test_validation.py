@@ -1,4 +1,4 @@
-"""Data, times and the bounds: what core refuses, and that nothing is written when it does."""
+"""Validation of data, times and lengths: what is refused, and that nothing is written then."""
 
 from __future__ import annotations
 
@@ -87,11 +87,11 @@ BAD_DATA: dict[str, tuple[Any, str]] = {
 
 
 async def refusal(recording, **arguments: Any) -> InvalidNotification:
-    """The error of a send that must have left the store alone."""
+    """The error of a send that must not have called the store."""
     arguments = {"recipient": Recipient("42"), "type": "t"} | arguments
     with pytest.raises(InvalidNotification) as refused:
         await Inbox(recording).send(**arguments)
-    assert recording.asked == []
+    assert recording.calls == []
     return refused.value
 
 
@@ -279,10 +279,10 @@ def test_a_notification_at_a_naive_time_is_refused(user: Recipient) -> None:
 
 async def test_a_naive_clock_is_refused_and_nothing_written(recording, user: Recipient) -> None:
     inbox = Inbox(recording, clock=lambda: NAIVE)
-    for verb in (inbox.send(user, "t"), inbox.mark_read(user, ID), inbox.mark_all_read(user)):
+    for call in (inbox.send(user, "t"), inbox.mark_read(user, ID), inbox.mark_all_read(user)):
         with pytest.raises(InvalidArgument, match="clock: expected an aware datetime"):
-            await verb
-    assert recording.asked == []
+            await call
+    assert recording.calls == []
 
 
 BAD_TYPES = {
@@ -298,14 +298,14 @@ BAD_TYPES = {
 
 
 @pytest.mark.parametrize("types", BAD_TYPES.values(), ids=BAD_TYPES.keys())
-@pytest.mark.parametrize("verb", ["page", "count", "unread_count", "mark_all_read"])
+@pytest.mark.parametrize("method", ["page", "count", "unread_count", "mark_all_read"])
 async def test_bad_types_are_refused_before_any_store_is_called(
-    recording, user: Recipient, verb: str, types: Any
+    recording, user: Recipient, method: str, types: Any
 ) -> None:
     with pytest.raises(InvalidArgument) as refused:
-        await getattr(Inbox(recording), verb)(user, types=types)
+        await getattr(Inbox(recording), method)(user, types=types)
     assert refused.value.field in ("types", "types[0]", "types[1]")
-    assert recording.asked == []
+    assert recording.calls == []
 
 
 def test_a_refused_type_is_named_by_its_place_in_what_was_given() -> None:
@@ -347,14 +347,14 @@ BAD_QUERIES: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-@pytest.mark.parametrize(("verb", "arguments"), BAD_QUERIES.values(), ids=BAD_QUERIES.keys())
+@pytest.mark.parametrize(("method", "arguments"), BAD_QUERIES.values(), ids=BAD_QUERIES.keys())
 async def test_a_bad_argument_is_refused_by_name_before_any_store_is_called(
-    recording, user: Recipient, verb: str, arguments: dict[str, Any]
+    recording, user: Recipient, method: str, arguments: dict[str, Any]
 ) -> None:
     with pytest.raises(InvalidArgument) as refused:
-        await getattr(Inbox(recording), verb)(user, **arguments)
+        await getattr(Inbox(recording), method)(user, **arguments)
     assert [refused.value.field] == list(arguments)
-    assert recording.asked == []
+    assert recording.calls == []
 
 
 @pytest.mark.parametrize("arguments", [{"limit": 0}, {"limit": 100}, {"offset": 2**31 - 1}], ids=str)
@@ -369,18 +369,18 @@ async def test_the_most_rows_of_a_page_can_be_set(user: Recipient) -> None:
         await inbox.page(user, limit=1001)
 
 
-VERBS = ["get", "page", "count", "unread_count", "mark_read", "mark_unread", "mark_all_read", "delete"]
+METHODS = ["get", "page", "count", "unread_count", "mark_read", "mark_unread", "mark_all_read", "delete"]
 
 
-@pytest.mark.parametrize("verb", VERBS)
-async def test_what_is_no_recipient_is_refused_before_any_store_is_called(recording, verb: str) -> None:
-    arguments = {"key": "k"} if verb == "get" else {}
+@pytest.mark.parametrize("method", METHODS)
+async def test_what_is_no_recipient_is_refused_before_any_store_is_called(recording, method: str) -> None:
+    arguments = {"key": "k"} if method == "get" else {}
     with pytest.raises(InvalidArgument, match="recipient: expected a Recipient, got '42'"):
-        await getattr(Inbox(recording), verb)("42", **arguments)
-    assert recording.asked == []
+        await getattr(Inbox(recording), method)("42", **arguments)
+    assert recording.calls == []
 
 
 async def test_one_call_takes_at_most_10000_ids(recording, user: Recipient) -> None:
     with pytest.raises(InvalidArgument, match="ids: expected at most 10000 ids, got 10001"):
         await Inbox(recording).mark_read(user, *["x"] * 10_001)
-    assert recording.asked == []
+    assert recording.calls == []

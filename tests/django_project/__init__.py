@@ -1,4 +1,4 @@
-"""A Django project for the tests of notistore_django: settings made in code, databases as fixtures give them."""
+"""A Django project for the tests of notistore_django: settings made in code, databases from fixtures."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 
-from notistore_django.opening import database, find_mysql_driver
+from notistore_django.open_url import database, find_mysql_driver
 
 FOLDER = tempfile.TemporaryDirectory(prefix="notistore-django-")
 
@@ -77,7 +77,7 @@ def server(url: str) -> dict[str, Any]:
 
 @contextmanager
 def databases(**entries: dict[str, Any]) -> Iterator[list[BaseDatabaseWrapper]]:
-    """Add databases by alias; gives the connections that are made to them, by whichever thread, and closes them."""
+    """Add databases by alias. Yields the connections that any thread opens to them, and closes these at the end."""
     set_up()
     opened: list[BaseDatabaseWrapper] = []
 
@@ -97,7 +97,7 @@ def databases(**entries: dict[str, Any]) -> Iterator[list[BaseDatabaseWrapper]]:
         close(opened)
         for alias in entries:
             del connections.settings[alias]
-            with suppress(AttributeError):  # this thread may have had none
+            with suppress(AttributeError):  # this thread may not have had one
                 del connections[alias]
 
 

@@ -23,14 +23,14 @@ const verbs = {
     leave = subscribeNotificationsStream({
       url: streamUrl,
       headers: () => ({ cookie }),
-      onUpdate: () => say({ heard: "update" }),
-      onRead: (read) => say({ heard: "read", ...read }),
-      onError: (error) => say({ heard: "error", message: String(error) }),
+      onUpdate: () => say({ received: "update" }),
+      onRead: (read) => say({ received: "read", ...read }),
+      onError: (error) => say({ received: "error", message: String(error) }),
       initialRetryDelayMs: 10,
     });
   },
   eventSource: () => {
-    leave = client.subscribe((event) => say({ heard: "event", ...event }));
+    leave = client.subscribe((event) => say({ received: "event", ...event }));
   },
   leave: () => leave(),
 };

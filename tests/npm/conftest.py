@@ -1,4 +1,4 @@
-"""The published npm packages against this project's server; installed once, until a file they are used by changes."""
+"""The published npm packages against this project's server; reinstalled only when a file here changes."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ USER = Recipient("42")
 COOKIE = "user=42"
 
 
-def do_without(request: pytest.FixtureRequest, reason: str) -> NoReturn:
+def skip_or_fail(request: pytest.FixtureRequest, reason: str) -> NoReturn:
     (pytest.fail if request.config.getoption("--require-services") else pytest.skip)(reason)
 
 
@@ -41,11 +41,11 @@ def packages(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     """A folder with these files and their node_modules."""
     for program in ("node", "npm"):
         if shutil.which(program) is None:
-            do_without(request, f"no {program}: install Node.js 20 or newer (Debian: apt-get install nodejs npm)")
+            skip_or_fail(request, f"no {program}: install Node.js 20 or newer (Debian: apt-get install nodejs npm)")
     digest = hashlib.sha256(b"".join(file.read_bytes() for file in FILES)).hexdigest()[:16]
     installed = Path(request.config.cache.mkdir("npm")) / digest
     if not installed.exists():
-        # Renamed when it is whole: another worker may be installing too, and the first to finish wins.
+        # Renamed when it is complete: another worker may be installing too, and the first to finish wins.
         folder = tmp_path_factory.mktemp("npm") / digest
         folder.mkdir()
         for file in FILES:
@@ -53,7 +53,7 @@ def packages(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
         npm = ["npm", "install", "--no-package-lock", "--no-audit", "--no-fund"]
         done = subprocess.run(npm, cwd=folder, capture_output=True, text=True, timeout=120)
         if done.returncode:
-            do_without(request, f"npm install failed: {done.stderr[-500:]}")
+            skip_or_fail(request, f"npm install failed: {done.stderr[-500:]}")
         staged = shutil.move(folder, installed.with_name(f"{digest}.{os.getpid()}"))
         try:
             Path(staged).rename(installed)
@@ -67,7 +67,7 @@ def user_of(request: Request) -> Recipient | None:
     return None if id is None else Recipient(id)
 
 
-async def user_of_later(request: Request) -> Recipient | None:
+async def async_user_of(request: Request) -> Recipient | None:
     return user_of(request)
 
 
@@ -77,7 +77,7 @@ def starlette_host(inbox: Inbox) -> ASGIApp:
 
 def fastapi_host(inbox: Inbox) -> ASGIApp:
     app = FastAPI()
-    app.include_router(inbox_router(inbox, user_of_later), prefix="/api")
+    app.include_router(inbox_router(inbox, async_user_of), prefix="/api")
     return app
 
 
@@ -107,29 +107,29 @@ class Node:
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
-        self._heard: deque[Any] = deque()
+        self._received: deque[Any] = deque()
 
     async def call(self, method: str, *args: Any) -> Any:
-        """What the client's method returns, or {"error": its class, "status": ...}."""
+        """The result of the client's method, or {"error": its class, "status": ...}."""
         return await self.do("call", method, *args)
 
     async def do(self, *command: Any) -> Any:
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(command).encode() + b"\n")
-        while "heard" in (line := await self._line()):
-            self._heard.append(line)
+        while "received" in (line := await self._line()):
+            self._received.append(line)
         return line.get("result", line)
 
-    async def heard(self) -> Any:
-        """The next thing a subscription heard."""
-        if not self._heard:
-            self._heard.append(await self._line())
-        line = self._heard.popleft()
-        return {name: value for name, value in line.items() if name != "heard"} | {"": line["heard"]}
+    async def received(self) -> Any:
+        """The next item that a subscription received."""
+        if not self._received:
+            self._received.append(await self._line())
+        line = self._received.popleft()
+        return {name: value for name, value in line.items() if name != "received"} | {"": line["received"]}
 
     async def _line(self) -> Any:
         assert self._process.stdout is not None
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             line = await self._process.stdout.readline()
         assert line, "node has ended"
         return json.loads(line)
@@ -148,6 +148,6 @@ async def node(request: pytest.FixtureRequest, packages: Path, server: Served, i
     yield Node(process)
     assert process.stdin is not None
     process.stdin.close()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await process.wait()
     await server.idle()

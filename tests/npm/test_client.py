@@ -1,4 +1,4 @@
-"""@dudousxd/nestjs-notifications-client in Node: everything it can ask, and both of its streams."""
+"""@dudousxd/nestjs-notifications-client in Node: all of its requests, and both of its streams."""
 
 from __future__ import annotations
 
@@ -53,49 +53,47 @@ async def test_it_marks_and_removes(node: Node, inbox: Inbox, user: Recipient) -
     assert await inbox.get(NEIGHBOUR, foreign.id) == foreign
 
 
-async def test_its_fetch_stream_hears_updates_and_reads(node: Node, inbox: Inbox, user: Recipient) -> None:
+async def test_its_fetch_stream_receives_updates_and_reads(node: Node, inbox: Inbox, user: Recipient) -> None:
     await node.do("fetchStream")
-    assert await node.heard() == {"": "update"}  # the count that every stream begins with
+    assert await node.received() == {"": "update"}  # the count that every stream begins with
 
     sent = await inbox.send(user, "t", key="k")
-    assert await node.heard() == {"": "update"}
+    assert await node.received() == {"": "update"}
     await inbox.send(user, "t", {"progress": 50}, key="k")
-    assert await node.heard() == {"": "update"}
+    assert await node.received() == {"": "update"}
 
     await inbox.mark_read(user, sent.id)
     row = await inbox.get(user, sent.id)
     assert row is not None
     assert row.read_at is not None
     read_at = row.read_at.isoformat(timespec="milliseconds")
-    assert await node.heard() == {"": "read", "notificationId": sent.id, "readAt": read_at}
+    assert await node.received() == {"": "read", "notificationId": sent.id, "readAt": read_at}
 
     await inbox.mark_unread(user, sent.id)
-    assert await node.heard() == {"": "update"}
+    assert await node.received() == {"": "update"}
     await node.call("markAllAsRead")
-    read = await node.heard()
+    read = await node.received()
     assert (read[""], read["notificationId"]) == ("read", None)
 
 
-async def test_its_fetch_stream_comes_back(node: Node, inbox: Inbox, hub: SseHub, user: Recipient) -> None:
+async def test_its_fetch_stream_reconnects(node: Node, inbox: Inbox, hub: SseHub, user: Recipient) -> None:
     await node.do("fetchStream")
-    assert await node.heard() == {"": "update"}
+    assert await node.received() == {"": "update"}
     hub.close()
-    assert await node.heard() == {"": "update"}
+    assert await node.received() == {"": "update"}
     assert hub.stats().ended["closed"] >= 1
     await node.do("leave")
 
 
-async def test_its_event_source_sets_the_badge_and_is_told_to_refetch(
-    node: Node, inbox: Inbox, user: Recipient
-) -> None:
+async def test_its_event_source_sets_the_badge_and_refetches(node: Node, inbox: Inbox, user: Recipient) -> None:
     sent = await inbox.send(user, "t")
     await node.do("eventSource")
-    assert await node.heard() == {"": "event", "count": 1}
+    assert await node.received() == {"": "event", "count": 1}
 
     await inbox.send(user, "t", {"count": 99})  # a user's own count is no badge
-    assert await node.heard() == {"": "event"}
+    assert await node.received() == {"": "event"}
     for change in (inbox.mark_read, inbox.mark_unread, inbox.delete):
         await change(user, sent.id)
-        assert await node.heard() == {"": "event"}
+        assert await node.received() == {"": "event"}
     await inbox.mark_all_read(user)
-    assert await node.heard() == {"": "event"}
+    assert await node.received() == {"": "event"}

@@ -57,7 +57,7 @@ async def page(browser: Browser, server: Served, bundle: Path, inbox: Inbox) -> 
     page = await context.new_page()
     errors: list[object] = []
     page.on("pageerror", lambda error: errors.append(error))
-    # The widget asks for no second list while its first is under way, so what is sent then would not be in it.
+    # The widget fetches no second list while its first is pending, so a send at that time would be missing from it.
     listed = page.expect_event("requestfinished", lambda request: "page=1" in request.url)
     async with page.expect_response(lambda response: response.url.endswith("/stream")), listed:
         await page.goto("/", wait_until="commit")
@@ -137,5 +137,5 @@ class TestAfterAReconnect:
 
     async def test_its_badge_is_right_at_once(self, page: Page, inbox: Inbox, user: Recipient) -> None:
         await expect_badge(page, 0)
-        await inbox.send(user, "t", push=False)  # as if it had been sent while the stream was down
+        await inbox.send(user, "t", publish=False)  # as if it had been sent while the stream was down
         await expect_badge(page, 1)

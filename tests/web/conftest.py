@@ -10,7 +10,7 @@ import pytest
 from starlette.types import ASGIApp
 
 from notistore import Inbox, MemoryStore, Recipient, SseHub
-from notistore._seldom import Seldom
+from notistore._log_throttle import LogThrottle
 from notistore.web import endpoints, stream
 
 from .mounts import MOUNTS, Mount
@@ -18,15 +18,15 @@ from .served import Served, serving
 
 USER = Recipient("42")
 
-Visit: TypeAlias = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]
+MakeClient: TypeAlias = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]
 
 
 @pytest.fixture(autouse=True)
-def nothing_has_been_logged(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A test that looks at the log is not the first of this process to make a store fail."""
-    monkeypatch.setattr(endpoints, "_failing", Seldom())
-    monkeypatch.setattr(stream, "_failing", Seldom())
-    monkeypatch.setattr(stream, "_refusing", Seldom())
+def reset_log_throttles(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Log messages are throttled per process: without a reset, an earlier test could suppress those of this one."""
+    monkeypatch.setattr(endpoints, "_failing", LogThrottle())
+    monkeypatch.setattr(stream, "_failing", LogThrottle())
+    monkeypatch.setattr(stream, "_refusing", LogThrottle())
 
 
 @pytest.fixture(params=MOUNTS.values(), ids=MOUNTS.keys())
@@ -60,22 +60,22 @@ def noon() -> datetime:
 
 
 @pytest.fixture
-def visit(mount: Mount) -> Visit:
-    """`async with visit(inbox, **options) as client`: a client of `user`'s inbox, mounted with these options."""
+def make_client(mount: Mount) -> MakeClient:
+    """A factory: `async with make_client(inbox, **options) as client` is an HTTP client of the mounted inbox."""
 
-    def visit(inbox: Inbox, **options: Any) -> httpx.AsyncClient:
-        return client_of(mount.build(inbox, **options), mount.prefix)
+    def make_client(inbox: Inbox, **options: Any) -> httpx.AsyncClient:
+        return client_for(mount.build(inbox, **options), mount.prefix)
 
-    return visit
+    return make_client
 
 
 @pytest.fixture
-async def client(visit: Visit, inbox: Inbox) -> AsyncIterator[httpx.AsyncClient]:
-    async with visit(inbox) as client:
+async def client(make_client: MakeClient, inbox: Inbox) -> AsyncIterator[httpx.AsyncClient]:
+    async with make_client(inbox) as client:
         yield client
 
 
-def client_of(app: ASGIApp, prefix: str = "") -> httpx.AsyncClient:
+def client_for(app: ASGIApp, prefix: str = "") -> httpx.AsyncClient:
     transport = httpx.ASGITransport(app)  # raises what the app raises
     return httpx.AsyncClient(transport=transport, base_url=f"http://test{prefix}", headers={"x-user": USER.id})
 

@@ -1,4 +1,4 @@
-"""The mounts that every promise of the wire is held against, each in a host of its own."""
+"""The mounts that the wire tests run against, each in an application of its framework."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from starlette.types import ASGIApp
 from notistore import Inbox, Recipient
 from notistore.web import inbox_app
 from notistore.web.fastapi import inbox_router
-from tests.django_project.site import inbox_site
+from tests.django_project.asgi import inbox_application
 
 Build: TypeAlias = Callable[..., ASGIApp]
 
 
 def user_of(request: Request) -> Recipient | None:
-    """Whoever the request says it is: these hosts trust a header."""
+    """The user that a header names: these applications trust it."""
     id = request.headers.get("x-user")
     return None if id is None else Recipient(id, tenant=request.headers.get("x-tenant"))
 
 
-async def user_of_later(request: Request) -> Recipient | None:
+async def async_user_of(request: Request) -> Recipient | None:
     return user_of(request)
 
 
@@ -35,18 +35,18 @@ def standalone(inbox: Inbox, **options: Any) -> ASGIApp:
 
 
 def mounted(inbox: Inbox, **options: Any) -> ASGIApp:
-    return Starlette(routes=[StarletteMount("/api", inbox_app(inbox, user_of_later, **options))])
+    return Starlette(routes=[StarletteMount("/api", inbox_app(inbox, async_user_of, **options))])
 
 
 def routed(inbox: Inbox, **options: Any) -> ASGIApp:
     app = FastAPI()
-    app.include_router(inbox_router(inbox, user_of_later, **options), prefix="/api")
+    app.include_router(inbox_router(inbox, async_user_of, **options), prefix="/api")
     return app
 
 
 @dataclass(frozen=True)
 class Mount:
-    """How an inbox gets into a host, and what its paths begin with there."""
+    """How an application is built around an inbox, and the prefix of the inbox's paths in it."""
 
     build: Build
     prefix: str
@@ -56,5 +56,5 @@ MOUNTS = {
     "standalone": Mount(standalone, ""),
     "mounted": Mount(mounted, "/api"),
     "fastapi": Mount(routed, "/api"),
-    "django": Mount(inbox_site, "/api"),
+    "django": Mount(inbox_application, "/api"),
 }

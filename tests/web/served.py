@@ -4,12 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, nullcontext
+from typing import Any, Final
 
 import httpx
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
+
+HANDSHAKE: Final = {
+    "connection": "upgrade",
+    "upgrade": "websocket",
+    "sec-websocket-version": "13",
+    "sec-websocket-key": "A" * 22 + "==",
+}
+"""The headers of a WebSocket's handshake, for clients that read only as much as a test wants."""
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Poll until the condition is true, for conditions that no event announces."""
+    async with asyncio.timeout(60):
+        while True:
+            if condition():
+                return
+            await asyncio.sleep(0.01)
 
 
 class Stream:
@@ -23,7 +41,7 @@ class Stream:
 
     async def frame(self) -> bytes:
         """The next frame or comment, its blank line included; b"" at the end of the stream."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while b"\n\n" not in self._unread:
                 try:
                     self._unread += await anext(self._chunks)
@@ -38,10 +56,11 @@ class Stream:
 
 
 class Served:
-    """A real uvicorn on a random port, in this event loop. It serves whatever `app` is at the time."""
+    """A real uvicorn on a random port, in this event loop. It serves the current value of `app`."""
 
     def __init__(self) -> None:
         self.app: ASGIApp
+        self.connections: set[Any]
         self.url = ""
         self._running = 0
         self._idle = asyncio.Event()
@@ -58,8 +77,8 @@ class Served:
                 self._idle.set()
 
     async def idle(self) -> None:
-        """Return once the app has done with every request."""
-        async with asyncio.timeout(5):
+        """Return once no request is being handled."""
+        async with asyncio.timeout(60):
             await self._idle.wait()
 
     @asynccontextmanager
@@ -78,13 +97,15 @@ class _Server(uvicorn.Server):
 
 
 @asynccontextmanager
-async def serving() -> AsyncIterator[Served]:
+async def serving(**options: Any) -> AsyncIterator[Served]:
+    """Run a server, with these options of uvicorn in addition to the tests' own."""
     served = Served()
     with socket.create_server(("127.0.0.1", 0)) as listening:
         # asyncio sets it by itself only on sockets of its own; without it each answer waits 40 ms for an ACK.
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         served.url = f"http://127.0.0.1:{listening.getsockname()[1]}"
-        server = _Server(uvicorn.Config(served, lifespan="off", log_config=None))
+        server = _Server(uvicorn.Config(served, lifespan="off", log_config=None, **options))
+        served.connections = server.server_state.connections
         running = asyncio.create_task(server.serve(sockets=[listening]))
         yield served
         server.should_exit = True

@@ -1,6 +1,6 @@
-"""A uvicorn that sends more than its reader takes: `python -m tests.web.stalled <TCP_USER_TIMEOUT> <graceful timeout>`.
+"""A uvicorn that sends more than its client reads: `python -m tests.web.stalled <TCP_USER_TIMEOUT in ms>`.
 
-Prints its port, then why the stream ended. Milliseconds, seconds; "-" for none.
+Prints its port, then why the stream ended.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from notistore import Inbox, MemoryStore, Recipient, SseHub
-from notistore.sse import Event
+from notistore.hub.events import Event
 from notistore.web import inbox_app
 
 USER = Recipient("42")
 
 
-def main(user_timeout: str, graceful: str) -> None:
+def main(user_timeout: str) -> None:
     hub = SseHub()
 
     async def send() -> None:
@@ -39,13 +39,9 @@ def main(user_timeout: str, graceful: str) -> None:
 
     app = Starlette(routes=[Mount("/", inbox_app(Inbox(MemoryStore(), hub), lambda _: USER))], lifespan=lifespan)
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        if user_timeout != "-":
-            listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(user_timeout))
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(user_timeout))
         print(listening.getsockname()[1], flush=True)
-        config = uvicorn.Config(
-            app, log_level="critical", timeout_graceful_shutdown=None if graceful == "-" else int(graceful)
-        )
-        uvicorn.Server(config).run(sockets=[listening])
+        uvicorn.Server(uvicorn.Config(app, log_level="critical")).run(sockets=[listening])
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import pytest
 from notistore import Inbox, Recipient
 from notistore.wire import encode_time
 
-from .conftest import Visit
+from .conftest import MakeClient
 
 NEIGHBOUR = Recipient("43")
 OTHER_TENANT = Recipient("42", tenant="acme")
@@ -127,14 +127,14 @@ async def test_read_all_of_some_types(client: httpx.AsyncClient, inbox: Inbox, u
 
 @pytest.mark.parametrize("spell", [encode_time, lambda time: encode_time(time).replace("+00:00", "Z")])
 async def test_read_all_leaves_unread_what_landed_after_seen(
-    visit: Visit, store: Any, noon: datetime, user: Recipient, spell: Any
+    make_client: MakeClient, store: Any, noon: datetime, user: Recipient, spell: Any
 ) -> None:
     now = noon
     inbox = Inbox(store, clock=lambda: now)
     await inbox.send(user, "seen")
     now += timedelta(milliseconds=1)
     await inbox.send(user, "landed after the click")
-    async with visit(inbox) as client:
+    async with make_client(inbox) as client:
         # Both as a client that escapes would write it, and as one that does not.
         assert (await client.post("/notifications/read-all", params={"seen": spell(noon)})).status_code == 204
         assert [row.type for row in await inbox.page(user, unread_only=True)] == ["landed after the click"]
@@ -146,6 +146,7 @@ async def test_read_all_leaves_unread_what_landed_after_seen(
     "seen",
     [
         "x",
+        "",
         "2026-11-20",
         "2026-11-20T12:00:00",
         "1795176000",

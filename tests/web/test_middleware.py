@@ -1,4 +1,4 @@
-"""Whatever is around a stream's `send`, its events arrive, and what happens there is that stream's affair."""
+"""Middleware around a stream's `send`: every event still arrives, and a failure there ends only that stream."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from starlette.routing import Mount as StarletteMount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from notistore import Inbox, MemoryStore, Recipient, SseHub
-from notistore.sse import Event
+from notistore.hub.events import Event
 from notistore.web import inbox_app
 from notistore.web.fastapi import inbox_router
 
-from .mounts import user_of, user_of_later
+from .mounts import async_user_of, user_of
 from .served import Served, Stream
 
 PATH = "/notifications/stream"
@@ -37,25 +37,25 @@ Around: TypeAlias = Callable[[Send], Send]
 
 
 class Wrapped:
-    """Middleware that puts something around the `send` of whoever is the `odd` user, and nothing around others'."""
+    """Middleware that wraps the `send` of requests with the header `x-wrapped: 1`, and of no others."""
 
     def __init__(self, app: ASGIApp, around: Around) -> None:
         self._app = app
         self._around = around
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        odd = scope["type"] == "http" and (b"x-odd", b"1") in scope["headers"]
-        await self._app(scope, receive, self._around(send) if odd else send)
+        wrap = scope["type"] == "http" and (b"x-wrapped", b"1") in scope["headers"]
+        await self._app(scope, receive, self._around(send) if wrap else send)
 
 
-class Dispatched(BaseHTTPMiddleware):
+class PassThrough(BaseHTTPMiddleware):
     async def dispatch(self, request: Request, call_next: RequestResponseEndpoint) -> Response:
         return await call_next(request)
 
 
 def timed_out(send: Send) -> Send:
     async def wrapped(message: Message) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await asyncio.sleep(0)
             await send(message)
             await asyncio.sleep(0)
@@ -141,8 +141,8 @@ def in_a_task(send: Send) -> Send:
 
 MIDDLEWARE = {
     "nothing": [],
-    "BaseHTTPMiddleware": [Middleware(Dispatched)],
-    "two of them": [Middleware(Dispatched), Middleware(Dispatched)],
+    "BaseHTTPMiddleware": [Middleware(PassThrough)],
+    "two of them": [Middleware(PassThrough), Middleware(PassThrough)],
     "GZipMiddleware": [Middleware(GZipMiddleware, minimum_size=1)],
     "asyncio.timeout": [Middleware(Wrapped, around=timed_out)],
     "a timeout that fires": [Middleware(Wrapped, around=timed_out_inside)],
@@ -154,7 +154,7 @@ MIDDLEWARE = {
     "a task": [Middleware(Wrapped, around=in_a_task)],
     "all of it": [
         Middleware(Wrapped, around=with_variables),
-        Middleware(Dispatched),
+        Middleware(PassThrough),
         Middleware(Wrapped, around=timed_out),
         Middleware(GZipMiddleware),
         Middleware(Wrapped, around=moved_on),
@@ -163,7 +163,7 @@ MIDDLEWARE = {
 
 
 def around_the_host(inbox: Inbox, middleware: list[Middleware]) -> ASGIApp:
-    return Starlette(routes=[StarletteMount("/", inbox_app(inbox, user_of_later))], middleware=middleware)
+    return Starlette(routes=[StarletteMount("/", inbox_app(inbox, async_user_of))], middleware=middleware)
 
 
 def added_to_the_app(inbox: Inbox, middleware: list[Middleware]) -> ASGIApp:
@@ -177,7 +177,7 @@ def around_fastapi(inbox: Inbox, middleware: list[Middleware]) -> ASGIApp:
     from fastapi import FastAPI
 
     app = FastAPI(middleware=middleware)
-    app.include_router(inbox_router(inbox, user_of_later))
+    app.include_router(inbox_router(inbox, async_user_of))
     return app
 
 
@@ -190,8 +190,8 @@ def host(request: pytest.FixtureRequest) -> Host:
 
 
 @asynccontextmanager
-async def reading(served: Served, number: int, **headers: str) -> AsyncIterator[list[Stream]]:
-    """Open streams of one recipient, each past its greeting."""
+async def open_streams(served: Served, number: int, **headers: str) -> AsyncIterator[list[Stream]]:
+    """Open streams of one recipient, whose first frame, the count, has been read."""
     async with AsyncExitStack() as opened:
         streams = [await opened.enter_async_context(served.stream(PATH, **headers)) for _ in range(number)]
         for stream in streams:
@@ -204,7 +204,7 @@ def event(number: int) -> Event:
 
 
 async def publish(hub: SseHub, user: Recipient) -> None:
-    """By a task of its own, with a varying pause between."""
+    """Publish all events, with zero to three iterations of the event loop between them."""
     for number in range(EVENTS):
         hub.publish(user, event(number))
         for _ in range(number % 4):
@@ -224,11 +224,11 @@ async def test_every_event_arrives_once_and_in_order_through(
 ) -> None:
     uvicorn_server.app = host(inbox, middleware)
     async with (
-        reading(uvicorn_server, READERS, x_odd="1") as odd,
-        reading(uvicorn_server, READERS) as even,
+        open_streams(uvicorn_server, READERS, x_wrapped="1") as wrapped,
+        open_streams(uvicorn_server, READERS) as plain,
     ):
         publishing = asyncio.create_task(publish(hub, user))
-        for stream in [*odd, *even]:
+        for stream in [*wrapped, *plain]:
             assert await received(stream) == EXPECTED
         await publishing
         assert publishing.cancelling() == 0
@@ -242,7 +242,7 @@ async def test_close_ends_every_stream_after_its_last_event_through(
     uvicorn_server: Served, host: Host, middleware: list[Middleware], hub: SseHub, inbox: Inbox, user: Recipient
 ) -> None:
     uvicorn_server.app = host(inbox, middleware)
-    async with reading(uvicorn_server, READERS, x_odd="1") as streams:
+    async with open_streams(uvicorn_server, READERS, x_wrapped="1") as streams:
         for number in range(3):
             hub.publish(user, event(number))
             await asyncio.sleep(0)
@@ -280,7 +280,7 @@ async def test_a_middleware_that_raises_ends_that_stream_alone(
     outcomes: list[Exception] = []
     failed = asyncio.Event()
 
-    class Witness:
+    class RecordsErrors:
         def __init__(self, app: ASGIApp) -> None:
             self._app = app
 
@@ -292,14 +292,17 @@ async def test_a_middleware_that_raises_ends_that_stream_alone(
                 failed.set()
                 raise
 
-    uvicorn_server.app = host(inbox, [Middleware(Witness), Middleware(Wrapped, around=raising)])
+    uvicorn_server.app = host(inbox, [Middleware(RecordsErrors), Middleware(Wrapped, around=raising)])
     caplog.set_level(logging.CRITICAL, "uvicorn.error")
-    async with reading(uvicorn_server, 1, x_odd="1") as odd, reading(uvicorn_server, READERS) as even:
+    async with (
+        open_streams(uvicorn_server, 1, x_wrapped="1") as wrapped,
+        open_streams(uvicorn_server, READERS) as plain,
+    ):
         for number in range(10):
             hub.publish(user, event(number))
-        assert await odd[0].frames(10) == EXPECTED[:10]
+        assert await wrapped[0].frames(10) == EXPECTED[:10]
         publishing = asyncio.create_task(publish(hub, user))
-        for stream in even:
+        for stream in plain:
             assert await stream.frames(10) == EXPECTED[:10]
             assert await received(stream) == EXPECTED
         await publishing
@@ -308,7 +311,7 @@ async def test_a_middleware_that_raises_ends_that_stream_alone(
     assert [type(error) for error in outcomes] == [Refused]
 
 
-async def test_a_request_that_is_cancelled_while_its_send_waits_ends_whole(
+async def test_cancelling_a_request_whose_send_waits_ends_only_its_stream(
     uvicorn_server: Served, host: Host, hub: SseHub, inbox: Inbox, user: Recipient
 ) -> None:
     begun, tasks, sending = asyncio.Event(), [], []
@@ -326,7 +329,7 @@ async def test_a_request_that_is_cancelled_while_its_send_waits_ends_whole(
 
         return wrapped
 
-    class Watched:
+    class RecordsTasks:
         def __init__(self, app: ASGIApp) -> None:
             self._app = app
 
@@ -337,19 +340,19 @@ async def test_a_request_that_is_cancelled_while_its_send_waits_ends_whole(
             except asyncio.CancelledError:
                 await send({"type": "http.response.body", "body": b""})  # uvicorn would log a cancelled request
 
-    uvicorn_server.app = host(inbox, [Middleware(Watched), Middleware(Wrapped, around=stuck)])
-    async with reading(uvicorn_server, 1, x_odd="1") as odd, reading(uvicorn_server, 1) as even:
+    uvicorn_server.app = host(inbox, [Middleware(RecordsTasks), Middleware(Wrapped, around=stuck)])
+    async with open_streams(uvicorn_server, 1, x_wrapped="1") as wrapped, open_streams(uvicorn_server, 1) as plain:
         hub.publish(user, event(0))
         await begun.wait()
         tasks[0].cancel()
-        assert await odd[0].frame() == b""
+        assert await wrapped[0].frame() == b""
         hub.publish(user, event(1))
-        assert await even[0].frames(2) == EXPECTED[:2]
+        assert await plain[0].frames(2) == EXPECTED[:2]
         assert sending == ["cancelled"]
         assert hub.stats().streams == 1
 
 
-async def test_a_stream_whose_send_waits_for_ever_is_dropped_a_second_after_its_end(
+async def test_a_stream_whose_send_never_returns_is_dropped_a_second_after_its_end(
     uvicorn_server: Served, host: Host, store: MemoryStore, user: Recipient
 ) -> None:
     def stuck(send: Send) -> Send:
@@ -362,28 +365,28 @@ async def test_a_stream_whose_send_waits_for_ever_is_dropped_a_second_after_its_
 
     hub = SseHub(backlog=4 * len(EXPECTED[0]))
     uvicorn_server.app = host(Inbox(store, hub), [Middleware(Wrapped, around=stuck)])
-    async with reading(uvicorn_server, 2, x_odd="1"), reading(uvicorn_server, 1) as even:
+    async with open_streams(uvicorn_server, 2, x_wrapped="1"), open_streams(uvicorn_server, 1) as plain:
         for number in range(EVENTS):
             hub.publish(user, event(number))
-            assert await even[0].frame() == EXPECTED[number]
+            assert await plain[0].frame() == EXPECTED[number]
         assert hub.stats().ended == {"backlog": 2}
         hub.close()
-        assert await even[0].frame() == b""
+        assert await plain[0].frame() == b""
         await uvicorn_server.idle()
 
 
-async def test_what_the_app_was_given_is_around_its_streams_too(
+async def test_middleware_and_handlers_added_to_the_app_apply_to_its_streams(
     uvicorn_server: Served, inbox: Inbox, store: MemoryStore
 ) -> None:
     class Fails(MemoryStore):
         async def unread_count(self, *args: object, **options: object) -> int:
             raise LookupError
 
-    async def told(request: Request, error: Exception) -> Response:
-        return Response("told", status_code=418)
+    async def teapot(request: Request, error: Exception) -> Response:
+        return Response("teapot", status_code=418)
 
     app = inbox_app(Inbox(Fails(), SseHub()), user_of)
-    app.add_exception_handler(LookupError, told)
+    app.add_exception_handler(LookupError, teapot)
     uvicorn_server.app = app
     async with uvicorn_server.stream(PATH) as stream:
         assert stream.status == 418

@@ -10,7 +10,7 @@ import pytest
 
 from notistore import Actor, Cursor, Inbox, Recipient
 
-from .conftest import Visit
+from .conftest import MakeClient
 
 
 async def send(inbox: Inbox, user: Recipient, number: int, type: str = "t") -> list[str]:
@@ -23,14 +23,14 @@ def ids(answer: httpx.Response) -> list[str]:
     return [item["id"] for item in answer.json()["items"]]
 
 
-async def test_an_item_has_exactly_these_fields(visit: Visit, store: Any, hub: Any, noon: datetime) -> None:
+async def test_an_item_has_exactly_these_fields(make_client: MakeClient, store: Any, hub: Any, noon: datetime) -> None:
     inbox = Inbox(store, hub, clock=lambda: noon)
     user = Recipient("42", tenant="acme")
     sent = await inbox.send(
         user, "export.done", {"deep": [{"ü\u2028": None}]}, key="export:9", actor=Actor("7", "team"), trace_id="tr"
     )
     await inbox.mark_read(user, sent.id)
-    async with visit(inbox) as client:
+    async with make_client(inbox) as client:
         answer = await client.get("/notifications", headers={"x-tenant": "acme"})
     assert answer.headers["content-type"] == "application/json"
     assert answer.json() == {
@@ -82,19 +82,19 @@ async def test_an_empty_inbox_has_one_empty_page(client: httpx.AsyncClient) -> N
     }
 
 
-@pytest.mark.parametrize("asked", ["101", "9999999999999999999999"])
-async def test_per_page_is_capped_at_100(client: httpx.AsyncClient, inbox: Inbox, user: Recipient, asked: str) -> None:
+@pytest.mark.parametrize("limit", ["101", "9999999999999999999999"])
+async def test_per_page_is_capped_at_100(client: httpx.AsyncClient, inbox: Inbox, user: Recipient, limit: str) -> None:
     sent = await send(inbox, user, 102)
-    answer = await client.get("/notifications", params={"perPage": asked})
+    answer = await client.get("/notifications", params={"perPage": limit})
     assert ids(answer) == sent[:100]
     assert answer.json()["meta"] == {"page": 1, "perPage": 100, "total": 102, "lastPage": 2}
-    assert ids(await client.get("/notifications", params={"limit": asked})) == sent[:100]
+    assert ids(await client.get("/notifications", params={"limit": limit})) == sent[:100]
 
 
-async def test_pages_are_no_greater_than_the_inbox_gives(visit: Visit, store: Any, user: Recipient) -> None:
+async def test_pages_are_no_greater_than_the_inbox_gives(make_client: MakeClient, store: Any, user: Recipient) -> None:
     inbox = Inbox(store, max_limit=3)
     sent = await send(inbox, user, 4)
-    async with visit(inbox) as client:
+    async with make_client(inbox) as client:
         for query in ("", "?perPage=100", "?limit=100", "?before="):
             assert ids(await client.get(f"/notifications{query}")) == sent[:3]
         assert len((await client.get("/notifications/unread")).json()) == 3
@@ -126,14 +126,14 @@ async def test_cursor_pages_end_with_next_null(client: httpx.AsyncClient, inbox:
 
 
 async def test_cursor_pages_neither_skip_nor_repeat_while_rows_are_read_added_and_deleted(
-    visit: Visit, store: Any, noon: datetime, user: Recipient
+    make_client: MakeClient, store: Any, noon: datetime, user: Recipient
 ) -> None:
     now = noon
     inbox = Inbox(store, clock=lambda: now)
     sent = await send(inbox, user, 20)  # all of one millisecond
     now += timedelta(seconds=1)
     seen: list[str] = []
-    async with visit(inbox) as client:
+    async with make_client(inbox) as client:
         cursor: str | None = ""
         while cursor is not None:
             answer = await client.get("/notifications", params={"before": cursor, "limit": 3})
@@ -146,18 +146,32 @@ async def test_cursor_pages_neither_skip_nor_repeat_while_rows_are_read_added_an
     assert seen == sent
 
 
+@pytest.mark.parametrize("number", ["0", "-1", "-" + "9" * 5000, "-0", "1", "0" * 40 + "1"])
+async def test_a_page_or_per_page_below_1_is_taken_as_1(
+    client: httpx.AsyncClient, inbox: Inbox, user: Recipient, number: str
+) -> None:
+    await send(inbox, user, 3)
+    answer = await client.get(f"/notifications?page={number}&perPage={number}")
+    assert answer.json()["meta"] == {"page": 1, "perPage": 1, "total": 3, "lastPage": 3}
+
+
+async def test_leading_zeros_are_no_part_of_a_number(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/notifications?page=" + "0" * 40 + "7&perPage=000000000012")
+    assert (answer.json()["meta"]["page"], answer.json()["meta"]["perPage"]) == (7, 12)
+    assert (await client.get("/notifications?page=" + "0" * 40 + "99999999999")).status_code == 422
+
+
 @pytest.mark.parametrize(
     ("query", "field"),
     [
-        ("page=0", "page"),
-        ("page=-1", "page"),
         ("page=1.0", "page"),
         ("page=one", "page"),
         ("page=%D9%A1", "page"),  # a digit, but not ASCII's
         ("page=1&page=2", "page"),
         ("page=99999999999", "page"),
         ("page=2147483647", "page"),
-        ("perPage=0", "perPage"),
+        ("page=-", "page"),
+        ("perPage=--1", "perPage"),
         ("perPage=%2020", "perPage"),
         ("perPage=+20", "perPage"),
         ("perPage=" + "9" * 5000 + "x", "perPage"),

@@ -1,4 +1,4 @@
-"""What is refused, and what an answer never tells."""
+"""Requests that are refused, and what an error response must not contain."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from notistore import Inbox, InvalidArgument, MemoryStore, Recipient, SseHub, St
 from notistore.web import inbox_app
 from notistore.web.fastapi import inbox_router
 
-from .conftest import Visit
+from .conftest import MakeClient
 from .mounts import MOUNTS, Mount
 
 ID = "0193abcd-0000-7000-8000-000000000000"
@@ -51,7 +51,9 @@ async def ask(client: httpx.AsyncClient, method: str, path: str, **headers: str)
 
 
 @pytest.mark.parametrize(("method", "path"), [*SAFE, *UNSAFE, STREAM])
-async def test_who_is_nobody_gets_401(client: httpx.AsyncClient, inbox: Inbox, method: str, path: str) -> None:
+async def test_without_a_recipient_a_request_is_401(
+    client: httpx.AsyncClient, inbox: Inbox, method: str, path: str
+) -> None:
     del client.headers["x-user"]
     assert_problem(await ask(client, method, path), 401)
     for no_recipient in ("", "4" * 129, "4\x1f2"):
@@ -63,7 +65,7 @@ async def test_who_is_nobody_gets_401(client: httpx.AsyncClient, inbox: Inbox, m
     "headers",
     [
         {"sec_fetch_site": "cross-site"},
-        {"sec_fetch_site": "cross-site", "origin": "http://test"},  # what the browser says of the site comes first
+        {"sec_fetch_site": "cross-site", "origin": "http://test"},  # Sec-Fetch-Site takes precedence over Origin
         {"origin": "https://evil.example"},
         {"origin": "http://test.evil.example"},
         {"origin": "http://test:8080"},
@@ -102,8 +104,8 @@ async def test_an_unsafe_request_from_the_same_site_or_no_page_is_served(
     assert await inbox.unread_count(user) == 0
 
 
-async def test_a_trusted_origin_may_send_cross_site(visit: Visit, inbox: Inbox) -> None:
-    async with visit(inbox, trusted_origins=["https://app.example.com"]) as client:
+async def test_a_trusted_origin_may_send_cross_site(make_client: MakeClient, inbox: Inbox) -> None:
+    async with make_client(inbox, trusted_origins=["https://app.example.com"]) as client:
         for origin, status in (("https://app.example.com", 204), ("https://app.example.co", 403)):
             for site in ({}, {"sec_fetch_site": "cross-site"}):
                 answer = await ask(client, "POST", "/notifications/read-all", origin=origin, **site)
@@ -121,9 +123,11 @@ async def test_a_safe_request_may_come_from_anywhere(client: httpx.AsyncClient, 
     ["https://app.example.com", ["app.example.com"], ["https://app.example.com/"], ["*"], ["https://App.example.com"]],
     ids=str,
 )
-def test_an_origin_that_no_header_can_equal_is_refused_when_mounted(visit: Visit, inbox: Inbox, origins: Any) -> None:
+def test_an_origin_that_no_header_can_equal_is_refused_when_mounted(
+    make_client: MakeClient, inbox: Inbox, origins: Any
+) -> None:
     with pytest.raises(InvalidArgument, match=r"^trusted_origins: "):
-        visit(inbox, trusted_origins=origins)
+        make_client(inbox, trusted_origins=origins)
 
 
 async def test_a_body_over_64_kib_is_413_unread_when_declared(mount: Mount, client: httpx.AsyncClient) -> None:
@@ -173,12 +177,13 @@ class BrokenStore(MemoryStore):
 
 
 @pytest.mark.parametrize(("method", "path"), [*SAFE, *UNSAFE])
-async def test_a_store_that_fails_is_503_without_its_words_which_are_logged(
-    visit: Visit, method: str, path: str, caplog: pytest.LogCaptureFixture
+async def test_a_failing_store_is_503_and_its_error_is_only_logged(
+    make_client: MakeClient, method: str, path: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with visit(Inbox(BrokenStore())) as client:
+    async with make_client(Inbox(BrokenStore())) as client:
         answer = await ask(client, method, path)
     assert_problem(answer, 503)
+    assert int(answer.headers["retry-after"]) > 0
     assert "failed" not in answer.text
     assert "hunter2" not in answer.text
     [record] = (record for record in caplog.records if record.name.startswith("notistore"))
@@ -186,20 +191,20 @@ async def test_a_store_that_fails_is_503_without_its_words_which_are_logged(
     assert "hunter2" in caplog.text
 
 
-async def test_an_outage_writes_few_lines_whatever_number_of_requests_it_fails(
-    visit: Visit, hub: SseHub, caplog: pytest.LogCaptureFixture
+async def test_an_outage_is_logged_in_few_lines_however_many_requests_fail(
+    make_client: MakeClient, hub: SseHub, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with visit(Inbox(BrokenStore(), hub), close_on_signals=False) as client:
+    async with make_client(Inbox(BrokenStore(), hub), close_on_signals=False) as client:
         for _ in range(50):
             await client.get("/notifications/unread/count")
             await client.get("/notifications/stream")
     assert [record.name for record in caplog.records if record.name.startswith("notistore")] == ["notistore.web"] * 2
 
 
-async def test_a_stream_begun_while_the_store_fails_ends_and_is_tried_again(
-    visit: Visit, hub: SseHub, caplog: pytest.LogCaptureFixture
+async def test_a_stream_opened_while_the_store_fails_ends_with_a_retry(
+    make_client: MakeClient, hub: SseHub, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with visit(Inbox(BrokenStore(), hub), close_on_signals=False) as client:
+    async with make_client(Inbox(BrokenStore(), hub), close_on_signals=False) as client:
         answer = await client.get("/notifications/stream")
     assert (answer.status_code, answer.headers["content-type"]) == (200, "text/event-stream")
     name, retry = answer.text.removesuffix("\n\n").split(": ")

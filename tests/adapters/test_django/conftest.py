@@ -28,7 +28,7 @@ def project() -> Iterator[None]:
 
 @pytest.fixture(params=["sqlite", "postgres", "mariadb"])
 def entry(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """The entry of DATABASES for one database of each kind."""
+    """The DATABASES entry of one database of each kind."""
     if request.param == "sqlite":
         return sqlite(tmp_path_factory.getbasetemp() / "django.db")
     return server(request.getfixturevalue(f"{request.param}_url"))
@@ -36,7 +36,7 @@ def entry(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 @pytest.fixture
 def alias(entry: dict[str, Any]) -> Iterator[str]:
-    """The alias of a database that holds the table."""
+    """The alias of a database with the table."""
     from notistore_django import SyncDjangoStore
 
     name = f"django_{uuid.uuid4().hex}"
@@ -52,7 +52,7 @@ def user() -> Recipient:
 
 @pytest.fixture
 def empty(entry: dict[str, Any], tmp_path: Path) -> Iterator[str]:
-    """The alias of a database of this test's own, without any table."""
+    """The alias of an empty database of this test's own."""
     name = f"django_{uuid.uuid4().hex}"
     if "sqlite3" in entry["ENGINE"]:
         with databases(**{name: sqlite(tmp_path / "empty.db")}):

@@ -1,4 +1,4 @@
-"""One of several processes that race: `python -m tests.adapters.test_django.racer JSON`; tells what it did as JSON."""
+"""One of several processes that write the same rows concurrently: `python -m tests.adapters.test_django.racer JSON`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LONG_AGO = datetime(1990, 1, 1, tzinfo=UTC)
 
 
 def upserts(user: Recipient, rounds: int) -> Counter[str]:
-    """Only upserts; each must get a version of its own, and the row it wrote."""
+    """Only upserts. Each must return a different version and the row that it wrote."""
     from notistore_django.store import SyncDjangoStore
 
     done: Counter[str] = Counter()
@@ -35,7 +35,7 @@ def upserts(user: Recipient, rounds: int) -> Counter[str]:
 
 
 def mixture(user: Recipient, rounds: int) -> Counter[str]:
-    """Everything at once, with hot keys, many rows in each call, and every order of them."""
+    """All kinds of calls, with contended keys, many rows in each call, in random order."""
     from notistore_django.store import SyncDjangoStore
 
     store, done = SyncDjangoStore("raced"), Counter[str]()

@@ -17,10 +17,10 @@ from asgiref.sync import sync_to_async
 from django.db import transaction
 
 import notistore_django
-from notistore_conformance import NotificationStoreSuite, Subject
+from notistore_conformance import NotificationStoreSuite, StoreImplementation
 from tests.backends import backend
 from tests.django_project import close, databases, server, set_up, sqlite
-from tests.proxy import Proxy
+from tools.proxy import Proxy
 
 set_up()
 
@@ -32,8 +32,8 @@ class Suite(NotificationStoreSuite):
     url: str
 
     @contextmanager
-    def aliases(self) -> Iterator[tuple[str, str, Callable[[], Any] | None]]:
-        """The store's alias, which goes through a proxy, its peer's, and an outage of the first.
+    def aliases(self) -> Iterator[tuple[str, str, Proxy | None, Callable[[], Any] | None]]:
+        """The store's alias, which goes through a proxy, its peer's, the proxy, and an outage.
 
         A thread that called nothing meanwhile is left with a connection that was cut. Django's close_old_connections()
         rids it of that between requests or jobs; here the outage's end does so.
@@ -42,7 +42,7 @@ class Suite(NotificationStoreSuite):
         peer = f"{name}_peer"
         if not self.entry.get("HOST"):  # Django fills in what is missing
             with databases(**{name: self.entry, peer: self.entry}):
-                yield name, peer, None
+                yield name, peer, None, None
             return
         with Proxy(int(self.entry["PORT"]), self.entry["HOST"]) as proxy:
             through = self.entry | {"HOST": "127.0.0.1", "PORT": str(proxy.port)}
@@ -54,13 +54,13 @@ class Suite(NotificationStoreSuite):
                         yield
                     close(opened)
 
-                yield name, peer, outage
+                yield name, peer, proxy, outage
 
 
 class AsyncSuite(Suite):
     @asynccontextmanager
-    async def make_store(self) -> AsyncIterator[Subject]:
-        with self.aliases() as (name, peer, outage):
+    async def make_store(self) -> AsyncIterator[StoreImplementation]:
+        with self.aliases() as (name, peer, proxy, outage):
             store = notistore_django.DjangoStore(name)
             await store.create_schema()
 
@@ -75,23 +75,25 @@ class AsyncSuite(Suite):
                     raise
                 await sync_to_async(block.__exit__)(None, None, None)
 
-            yield Subject(
+            yield StoreImplementation(
                 store,
                 peer=notistore_django.DjangoStore(peer),
                 transaction=transaction_or_savepoint,
                 savepoint=transaction_or_savepoint,
                 outage=outage,
+                lose_reply=proxy and proxy.lost_reply,
+                no_outage="an embedded database",
                 processes=True,
                 backend=backend(self.url),
             )
 
 
 class SyncSuite(Suite):
-    """The kit calls a bound store, and enters its transaction, where it is itself: on an event loop."""
+    """The kit calls a bound store and enters its transaction on its event loop."""
 
     @contextmanager
-    def make_store(self) -> Iterator[Subject]:
-        with self.aliases() as (name, peer, outage), patch.dict(os.environ, DJANGO_ALLOW_ASYNC_UNSAFE="1"):
+    def make_store(self) -> Iterator[StoreImplementation]:
+        with self.aliases() as (name, peer, proxy, outage), patch.dict(os.environ, DJANGO_ALLOW_ASYNC_UNSAFE="1"):
             store = notistore_django.SyncDjangoStore(name)
             store.create_schema()
 
@@ -100,12 +102,14 @@ class SyncSuite(Suite):
                 with transaction.atomic(name):
                     yield name
 
-            yield Subject(
+            yield StoreImplementation(
                 store,
                 peer=notistore_django.SyncDjangoStore(peer),
                 transaction=transaction_or_savepoint,
                 savepoint=transaction_or_savepoint,
                 outage=outage,
+                lose_reply=proxy and proxy.lost_reply,
+                no_outage="an embedded database",
                 processes=True,
                 backend=backend(self.url),
             )

@@ -1,4 +1,4 @@
-"""The columns: instants stay instants whatever USE_TZ says, and names are compared code point by code point."""
+"""The columns: times are the same instants whatever USE_TZ is, and names are compared code point by code point."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ AUTUMN = [datetime(2026, 10, 25, hour, 30, 0, 123_000, tzinfo=UTC) for hour in (
 
 
 @pytest.fixture(params=[True, False], ids=["USE_TZ", "local times"])
-def abroad(request: pytest.FixtureRequest, entry: dict[str, Any]) -> Iterator[str]:
-    """The alias of a database in a project that is in Berlin."""
+def berlin(request: pytest.FixtureRequest, entry: dict[str, Any]) -> Iterator[str]:
+    """The alias of a database in a project whose TIME_ZONE is Europe/Berlin."""
     name = f"django_{uuid.uuid4().hex}"
     with override_settings(USE_TZ=request.param, TIME_ZONE="Europe/Berlin"), databases(**{name: entry}):
         SyncDjangoStore(name).create_schema()
         yield name
 
 
-def test_instants_stay_what_they_are(abroad: str, user: Recipient) -> None:
-    store = SyncDjangoStore(abroad)
+def test_instants_stay_what_they_are(berlin: str, user: Recipient) -> None:
+    store = SyncDjangoStore(berlin)
     rows = [
         Notification.new(user, "t", at=at, key=at.isoformat()) for at in [*AUTUMN, datetime(1901, 1, 1, tzinfo=UTC)]
     ]
@@ -43,9 +43,9 @@ def test_instants_stay_what_they_are(abroad: str, user: Recipient) -> None:
     assert [row.created_at.utcoffset() for row in store.page(user)] == [timedelta(0)] * 3
 
 
-def test_the_model_compares_instants(abroad: str, user: Recipient) -> None:
-    SyncDjangoStore(abroad).insert_many([Notification.new(user, "t", at=at) for at in AUTUMN])
-    rows = Row.objects.using(abroad).filter(recipient_id=user.id)
+def test_the_model_compares_instants(berlin: str, user: Recipient) -> None:
+    SyncDjangoStore(berlin).insert_many([Notification.new(user, "t", at=at) for at in AUTUMN])
+    rows = Row.objects.using(berlin).filter(recipient_id=user.id)
     berlin = timezone(timedelta(hours=2))
     assert rows.filter(created_at__lte=AUTUMN[0].astimezone(berlin)).count() == 1
     assert rows.aggregate(last=Max("updated_at")) == {"last": AUTUMN[1]}

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from notistore.errors import InvalidArgument
-from notistore_django.opening import database, open_store
+from notistore_django.open_url import database, open_store
 
 PROGRAM = """
 import asyncio, sys
@@ -53,8 +53,8 @@ def test_each_url_is_a_store_of_its_own_and_its_rows_stay(tmp_path: Path) -> Non
     assert run(tmp_path, two) == ["2"]
 
 
-def test_servers_too(tmp_path: Path, postgres_url: str, mariadb_url: str) -> None:
-    assert len(run(tmp_path, postgres_url, mariadb_url)) == 2
+def test_servers_are_opened_too(tmp_path: Path, empty_postgres_url: str, empty_mariadb_url: str) -> None:
+    assert run(tmp_path, empty_postgres_url, empty_mariadb_url) == ["1", "1"]
 
 
 def test_an_alias_is_a_database_of_the_project(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[3]
 
 
 def race(name: str, entry: dict[str, Any], user: Recipient, rounds: int) -> Counter[str]:
-    """What all of them did, together."""
+    """Run the processes, and add up their results."""
     task = json.dumps({"race": name, "entry": entry, "user": user.id, "rounds": rounds})
     command = [sys.executable, "-W", "error", "-m", "tests.adapters.test_django.racer", task]
     racers = [
@@ -28,16 +28,16 @@ def race(name: str, entry: dict[str, Any], user: Recipient, rounds: int) -> Coun
     ]
     total: Counter[str] = Counter()
     for racer in racers:
-        said, errors = racer.communicate(timeout=60)
+        output, errors = racer.communicate(timeout=60)
         assert racer.returncode == 0, errors.decode()
-        total += Counter(json.loads(said))
+        total += Counter(json.loads(output))
     return total
 
 
 def test_each_upsert_of_a_hot_key_gets_a_version_of_its_own(entry: dict[str, Any], alias: str, user: Recipient) -> None:
     rounds = 40
     done = race("upserts", entry, user, rounds)
-    assert set(done.values()) == {1}, "two upserts were told the same version"
+    assert set(done.values()) == {1}, "two upserts returned the same version"
     rows = SyncDjangoStore(alias).page(user)
     assert {row.key for row in rows} == set(KEYS)
     assert sum(row.version for row in rows) == len(done) == PROCESSES * THREADS * rounds

@@ -1,4 +1,4 @@
-"""A host's transaction: what a send writes in it, and what it pushes, commits or vanishes with the host's own work."""
+"""The host's transaction: what a send writes and publishes is committed or rolled back with the host's own work."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync, sync_to_async
-from django.db import connections, transaction
+from django.db import DatabaseError, connections, transaction
 from django.test import TestCase
 from django.test.utils import CaptureQueriesContext
 
@@ -33,15 +33,15 @@ def rolled_back(alias: str) -> Iterator[None]:
 
 
 class RecordingHub(SseHub):
-    """A hub that notes how many rows could be read, by another connection, when something was published."""
+    """A hub that records how many rows another connection could read when something was published."""
 
     def __init__(self, seen: Callable[[], int]) -> None:
         super().__init__()
-        self.pushes: list[int] = []
+        self.published: list[int] = []
         self._seen = seen
 
     def publish(self, recipient: Recipient, *events: Any) -> None:
-        self.pushes.append(self._seen())
+        self.published.append(self._seen())
         super().publish(recipient, *events)
 
 
@@ -51,7 +51,7 @@ def store(alias: str) -> SyncDjangoStore:
 
 
 def count_elsewhere(store: SyncDjangoStore, user: Recipient) -> int:
-    """What another thread, and so another connection, can read."""
+    """The number of rows that another thread, and so another connection, can read."""
     with ThreadPoolExecutor(1) as thread:
         return thread.submit(store.count, user).result()
 
@@ -71,33 +71,33 @@ def send(request: pytest.FixtureRequest, store: SyncDjangoStore, hub: SseHub, us
     return lambda: async_to_sync(inbox.send)(user, "t")
 
 
-def test_a_send_is_pushed_once_the_outermost_block_has_committed(
+def test_a_send_is_published_once_the_outermost_block_has_committed(
     alias: str, send: Callable[[], None], hub: RecordingHub
 ) -> None:
     with transaction.atomic(alias):
         with transaction.atomic(alias):
             send()
         send()
-        assert hub.pushes == []
-    assert hub.pushes == [2, 2]
+        assert hub.published == []
+    assert hub.published == [2, 2]
 
 
-def test_a_send_outside_any_block_is_pushed_at_once(send: Callable[[], None], hub: RecordingHub) -> None:
+def test_a_send_outside_any_block_is_published_at_once(send: Callable[[], None], hub: RecordingHub) -> None:
     send()
-    assert hub.pushes == [1]
+    assert hub.published == [1]
 
 
-def test_a_send_in_a_block_that_is_rolled_back_is_neither_stored_nor_pushed(
+def test_a_send_in_a_block_that_is_rolled_back_is_neither_stored_nor_published(
     alias: str, store: SyncDjangoStore, send: Callable[[], None], hub: RecordingHub, user: Recipient
 ) -> None:
     with rolled_back(alias):
         send()
         assert store.count(user) == 1
     assert store.count(user) == 0
-    assert hub.pushes == []
+    assert hub.published == []
 
 
-def test_a_send_in_a_savepoint_that_is_rolled_back_is_neither_stored_nor_pushed(
+def test_a_send_in_a_savepoint_that_is_rolled_back_is_neither_stored_nor_published(
     alias: str, store: SyncDjangoStore, send: Callable[[], None], hub: RecordingHub, user: Recipient
 ) -> None:
     with transaction.atomic(alias):
@@ -107,32 +107,53 @@ def test_a_send_in_a_savepoint_that_is_rolled_back_is_neither_stored_nor_pushed(
             with transaction.atomic(alias):
                 send()
         assert store.count(user) == 1
-    assert hub.pushes == [1]
+    assert hub.published == [1]
 
 
-def test_in_a_test_case_djangos_own_tool_runs_the_pushes(
+def test_in_a_test_case_djangos_own_tool_publishes_the_events(
     alias: str, send: Callable[[], None], hub: RecordingHub
 ) -> None:
     with rolled_back(alias):  # as a TestCase's test is
         with TestCase.captureOnCommitCallbacks(using=alias, execute=True):
             send()
-            assert hub.pushes == []
-        assert len(hub.pushes) == 1
+            assert hub.published == []
+        assert len(hub.published) == 1
 
 
-def test_what_is_pushed_live_after_a_rollback_goes_out(alias: str, hub: RecordingHub, user: Recipient) -> None:
+def test_in_an_async_test_that_tool_is_entered_in_djangos_thread(
+    alias: str, hub: RecordingHub, user: Recipient
+) -> None:
+    """On the event loop's thread it looks at a connection that nothing uses (docs/adapters/django.md)."""
     inbox = Inbox(DjangoStore(alias), hub).bind(None)
 
-    async def send_in_vain_then_push() -> None:
-        await sync_to_async(send_in_vain)()
-        await inbox.push(user, "typing")
+    async def test() -> None:
+        with TestCase.captureOnCommitCallbacks(using=alias, execute=True) as caught:
+            await inbox.send(user, "t")
+        assert caught == []
+        capture = TestCase.captureOnCommitCallbacks(using=alias, execute=True)
+        await sync_to_async(capture.__enter__)()
+        await inbox.send(user, "t")
+        assert hub.published == []
+        await sync_to_async(capture.__exit__)(None, None, None)
+        assert len(hub.published) == 1
 
-    def send_in_vain() -> None:
+    with rolled_back(alias):
+        async_to_sync(test)()
+
+
+def test_what_is_sent_live_after_a_rollback_goes_out(alias: str, hub: RecordingHub, user: Recipient) -> None:
+    inbox = Inbox(DjangoStore(alias), hub).bind(None)
+
+    async def send_rolled_back_then_live() -> None:
+        await sync_to_async(send_rolled_back)()
+        await inbox.send_live(user, "typing")
+
+    def send_rolled_back() -> None:
         with rolled_back(alias):
             async_to_sync(inbox.send)(user, "t")
 
-    async_to_sync(send_in_vain_then_push)()
-    assert hub.pushes == [0]
+    async_to_sync(send_rolled_back_then_live)()
+    assert hub.published == [0]
 
 
 def test_an_unbound_store_joins_the_block_that_is_open(alias: str, store: SyncDjangoStore, user: Recipient) -> None:
@@ -176,19 +197,68 @@ def test_a_call_of_its_own_is_one_statement(alias: str, store: SyncDjangoStore, 
         assert len(queries) == 1, [query["sql"] for query in queries]
 
 
-def test_without_insert_returning_an_upsert_reads_its_row_in_the_same_transaction(
-    alias: str, store: SyncDjangoStore, user: Recipient, monkeypatch: pytest.MonkeyPatch
+def test_a_savepoint_that_the_application_rolls_back_by_hand_takes_its_sends_along(
+    alias: str, send: Callable[[], None], hub: RecordingHub
 ) -> None:
-    """MySQL's way, on whatever database there is."""
-    row = Notification.new(user, "t", {"n": 1}, key="k")
-    store.upsert(row)
-    monkeypatch.setattr(connections[alias].features, "can_return_columns_from_insert", False)
-    with CaptureQueriesContext(connections[alias]) as queries:
-        assert store.upsert(row) == replace(row, version=2)
-    assert [query["sql"].split()[0] for query in queries] in (
-        ["BEGIN", "INSERT", "SELECT", "COMMIT"],
-        ["SET", "INSERT", "SELECT", "COMMIT", "SET"],
-    )
+    with transaction.atomic(alias):
+        first = transaction.savepoint(alias)
+        send()
+        second = transaction.savepoint(alias)
+        send()
+        transaction.savepoint_rollback(second, alias)
+        send()
+        transaction.savepoint_commit(first, alias)
+    assert hub.published == [2, 2]
+    with transaction.atomic(alias):
+        first = transaction.savepoint(alias)
+        send()
+        transaction.savepoint_rollback(first, alias)
+    assert hub.published == [2, 2]
+
+
+def test_a_block_whose_error_the_application_swallowed_publishes_what_was_committed(
+    alias: str, store: SyncDjangoStore, send: Callable[[], None], hub: RecordingHub, user: Recipient
+) -> None:
+    """PostgreSQL answers the COMMIT of an aborted transaction with ROLLBACK, and Django calls its hooks."""
+    connection = connections[alias]
+
+    def fail() -> None:
+        with suppress(DatabaseError), connection.cursor() as cursor:
+            cursor.execute("SELECT * FROM there_is_no_such_table")
+
+    with transaction.atomic(alias):
+        send()
+        inner = transaction.savepoint(alias)
+        fail()
+        transaction.savepoint_rollback(inner, alias)
+    assert hub.published == [1]
+    with transaction.atomic(alias):
+        send()
+        fail()
+    assert len(hub.published) == store.count(user) == (1 if connection.vendor == "postgresql" else 2)
+
+
+def test_reads_register_no_hook(alias: str, user: Recipient) -> None:
+    bound = DjangoStore(alias).bind()
+    with transaction.atomic(alias):
+        async_to_sync(bound.count)(user)
+        async_to_sync(bound.page)(user)
+        assert connections[alias].run_on_commit == []
+
+
+def test_with_autocommit_off_a_call_joins_and_is_not_retried(
+    alias: str, store: SyncDjangoStore, user: Recipient
+) -> None:
+    transaction.set_autocommit(False, using=alias)
+    try:
+        store.insert(Notification.new(user, "t"))
+        store.insert_many([Notification.new(user, "t") for _ in range(1001)])
+        assert store.count(user) == 1002
+        transaction.rollback(using=alias)
+        assert store.count(user) == 0
+    finally:
+        transaction.rollback(using=alias)
+        transaction.set_autocommit(True, using=alias)
 
 
 def test_with_autocommit_off_there_is_no_hook_and_the_caller_publishes(
@@ -197,11 +267,11 @@ def test_with_autocommit_off_there_is_no_hook_and_the_caller_publishes(
     transaction.set_autocommit(False, using=alias)
     try:
         with pytest.raises(Unsupported, match="autocommit off"):
-            store.after_commit(lambda: None)
+            store.bind().after_commit(lambda: None)
         blocking = SyncInbox(store, hub).bind(None)
         sent = blocking.send(user, "t")
         transaction.commit(using=alias)
-        assert hub.pushes == []
+        assert hub.published == []
         blocking.publish(sent)
     finally:
         transaction.rollback(using=alias)
@@ -210,7 +280,7 @@ def test_with_autocommit_off_there_is_no_hook_and_the_caller_publishes(
 
 
 def test_bind_takes_an_alias_and_refuses_what_is_none(alias: str) -> None:
-    assert SyncDjangoStore().bind(alias).using == alias
+    assert SyncDjangoStore().bind(alias).count(Recipient("nobody")) == 0
     with pytest.raises(InvalidArgument, match="expected None or the alias of a database"):
         SyncDjangoStore().bind("nowhere")
     with pytest.raises(InvalidArgument, match="expected None or the alias of a database"):

@@ -1,6 +1,6 @@
-"""The inbox in a Django site as sites are: sessions, login required, a transaction for each request, ASGI and WSGI.
+"""The inbox in a typical Django project: sessions, login required, a transaction for each request, ASGI and WSGI.
 
-What every framework's mount has to promise is in tests/web.
+The promises of every framework's mount are tested in tests/web.
 """
 
 from __future__ import annotations
@@ -11,18 +11,18 @@ from typing import Any
 
 import httpx
 import pytest
-from asgiref.sync import sync_to_async
+from asgiref.sync import iscoroutinefunction, sync_to_async
 from django.db import connections, transaction
 from django.http import HttpRequest, HttpResponse
 from django.test import AsyncClient, Client, override_settings
 from django.urls import include, path
 
-from notistore import Inbox, MemoryStore, Recipient, SseHub
+from notistore import Inbox, InvalidArgument, MemoryStore, Recipient, SseHub
 from notistore.sync import SyncInbox
 from notistore.web.django import inbox_urls
 from notistore_django.store import DjangoStore, SyncDjangoStore
 from tests.django_project import databases, server
-from tests.django_project.site import Site, user_of
+from tests.django_project.asgi import DjangoApplication, user_of
 from tests.web.served import Served, serving
 
 ADA = Recipient("ada")
@@ -43,7 +43,7 @@ def hub() -> SseHub:
 
 
 class Urls:
-    """What ROOT_URLCONF may be: anything with urlpatterns that can be hashed."""
+    """A value for ROOT_URLCONF: a hashable object with urlpatterns."""
 
     def __init__(self, *urlpatterns: Any) -> None:
         self.urlpatterns = urlpatterns
@@ -59,7 +59,7 @@ def ada(project: None) -> Iterator[Any]:
 
 
 @pytest.mark.parametrize("recipient", [user_of_session, user_of_session_later])
-async def test_whoever_is_signed_in_gets_their_inbox_and_others_a_401(recipient: Any, ada: Any) -> None:
+async def test_a_signed_in_user_gets_their_inbox_and_others_a_401(recipient: Any, ada: Any) -> None:
     inbox = Inbox(MemoryStore())
     await inbox.send(ADA, "t")
     with override_settings(ROOT_URLCONF=Urls(path("", include(inbox_urls(inbox, recipient))))):
@@ -103,12 +103,42 @@ def test_under_wsgi_a_stream_is_the_count_and_browsers_poll(hub: SseHub) -> None
         client = Client(headers={"x-user": "ada"})
         answer = client.get("/api/notifications/stream")
         assert client.get("/api/notifications/unread/count").json() == {"count": 1}
-        assert client.get("/api/notifications/").status_code == 404
+        assert client.get("/api/notifications/").status_code == 200
     assert answer["content-type"] == "text/event-stream"
     assert not answer.streaming
     assert b"retry: 30000\n" in answer.content
     assert b'data: {"count":1}\n' in answer.content
     assert hub.stats().streams == 0
+
+
+def test_of_a_sync_inbox_the_views_are_sync_and_poll(hub: SseHub, alias: str) -> None:
+    inbox = SyncInbox(SyncDjangoStore(alias), hub)
+    inbox.send(ADA, "t")
+    for live in (False, True):
+        urls = Urls(path("api/", include(inbox_urls(inbox, user_of, live=live))))
+        assert not any(iscoroutinefunction(pattern.callback) for pattern in urls.urlpatterns[0].url_patterns)
+        with override_settings(ROOT_URLCONF=urls):
+            client = Client(headers={"x-user": "ada"})
+            assert client.get("/api/notifications/unread/count").json() == {"count": 1}
+            answer = client.get("/api/notifications/stream")
+            assert answer.streaming is live
+            assert b'data: {"count":1}\n' in (next(answer.streaming_content) if live else answer.content)
+            answer.close()
+    assert hub.stats().streams == 0
+
+
+async def test_of_a_sync_inbox_a_stream_polls_under_asgi(hub: SseHub, alias: str) -> None:
+    inbox = SyncInbox(SyncDjangoStore(alias), hub)
+    with override_settings(ROOT_URLCONF=Urls(path("", include(inbox_urls(inbox, user_of, live=True))))):
+        answer = await AsyncClient().get("/notifications/stream", headers={"x-user": "ada"})
+    assert not answer.streaming
+    assert b"retry: 30000\n" in answer.content
+
+
+def test_an_async_function_for_the_recipient_of_a_sync_inbox_is_refused(hub: SseHub, alias: str) -> None:
+    inbox = SyncInbox(SyncDjangoStore(alias), hub)
+    with pytest.raises(InvalidArgument, match=r"^recipient: "):
+        inbox_urls(inbox, user_of_session_later)
 
 
 @pytest.fixture
@@ -117,7 +147,7 @@ async def served() -> AsyncIterator[Served]:
         yield served
 
 
-async def test_a_view_pushes_once_its_transaction_has_committed(alias: str, hub: SseHub, served: Served) -> None:
+async def test_a_view_publishes_once_its_transaction_has_committed(alias: str, hub: SseHub, served: Served) -> None:
     blocking = SyncInbox(SyncDjangoStore(alias), hub).bind(None)
     steps: list[str] = []
 
@@ -136,7 +166,9 @@ async def test_a_view_pushes_once_its_transaction_has_committed(alias: str, hub:
 
     user = Recipient(f"{alias}")
     inbox = Inbox(DjangoStore(alias), hub)
-    served.app = Site([path("", include(inbox_urls(inbox, user_of))), path("order", order), path("refuse", refuse)])
+    served.app = DjangoApplication(
+        [path("", include(inbox_urls(inbox, user_of))), path("order", order), path("refuse", refuse)]
+    )
     async with (
         served.stream("/notifications/stream", x_user=user.id) as stream,
         httpx.AsyncClient(base_url=served.url, headers={"x-user": user.id}) as client,
@@ -154,7 +186,7 @@ async def test_a_view_pushes_once_its_transaction_has_committed(alias: str, hub:
 async def test_a_stream_is_not_compressed(hub: SseHub, served: Served) -> None:
     inbox = Inbox(MemoryStore(), hub)
     with override_settings(MIDDLEWARE=["django.middleware.gzip.GZipMiddleware"]):
-        served.app = Site([path("", include(inbox_urls(inbox, user_of)))])
+        served.app = DjangoApplication([path("", include(inbox_urls(inbox, user_of)))])
     async with served.stream("/notifications/stream", x_user="ada", accept_encoding="gzip") as stream:
         assert b'data: {"count":0}\n' in await stream.frame()
         await inbox.send(ADA, "t")
@@ -167,7 +199,7 @@ async def test_an_open_stream_holds_no_connection(postgres_url: str, hub: SseHub
     with databases(watch=entry, streams=entry | {"OPTIONS": {"application_name": "streams"}}):
         await DjangoStore("streams").create_schema()
         await sync_to_async(connections.close_all)()
-        served.app = Site([path("", include(inbox_urls(Inbox(DjangoStore("streams"), hub), user_of)))])
+        served.app = DjangoApplication([path("", include(inbox_urls(Inbox(DjangoStore("streams"), hub), user_of)))])
         async with served.stream("/notifications/stream", x_user="ada") as stream:
             await stream.frame()
             assert hub.stats().streams == 1

@@ -1,4 +1,4 @@
-"""Looks behind the store's back: whether the keys of every inbox agree with each other."""
+"""Reads Redis directly, and checks that the keys of every inbox are consistent with each other."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def audit(client: Any, prefix: str) -> int:
-    """Assert that sets, counts and owners are what the rows say, and nothing is left of empty inboxes.
+    """Assert that sets, counts and owners match the rows, and that nothing is left of empty inboxes.
 
     Args:
         client: a sync client, of a server or a cluster, with `decode_responses=True`.
@@ -28,10 +28,10 @@ def audit(client: Any, prefix: str) -> int:
         for id, text in rows.items():
             created, _, read, type, *_ = text.split("\n")
             members[id] = created + id + type
-            counts[f"all:{type}"] += 1
+            counts.update(("all:", f"all:{type}"))
             if not read.strip("-"):
                 unread.add(id)
-                counts[f"unread:{type}"] += 1
+                counts.update(("unread:", f"unread:{type}"))
         assert set(client.zrange(f"{stem}:all", 0, -1)) == set(members.values()), stem
         assert set(client.zrange(f"{stem}:unread", 0, -1)) == {members[id] for id in unread}, stem
         assert client.hgetall(f"{stem}:counts") == {name: str(n) for name, n in counts.items()}, stem

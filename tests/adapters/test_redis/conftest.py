@@ -5,28 +5,29 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from tools.servers import RedisServer
+
 from ...conftest import running
-from ...servers import RedisServer
 
 pytest.importorskip("redis")
 
 import redis
 import redis.asyncio
 
-from ...proxy import Proxy
-from .servers import Cluster
+from tools.clusters.redis import Cluster
+from tools.proxy import Proxy
 
 
 @pytest.fixture(scope="session")
 def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
     """Three nodes of this test run's own."""
-    with running(RedisServer, request), Cluster() as cluster:  # the first skips, or fails, where there is no Redis
+    with running(RedisServer, request), Cluster() as cluster:  # the first skips or fails if Redis is not installed
         yield cluster
 
 
 @pytest.fixture
 def proxy(redis_url: str) -> Iterator[Proxy]:
-    """A proxy before the Redis server."""
+    """A proxy in front of the Redis server."""
     with Proxy(urlsplit(redis_url).port or 6379) as proxy:
         yield proxy
 
@@ -40,6 +41,6 @@ async def client(redis_url: str) -> AsyncIterator[redis.asyncio.Redis]:
 
 @pytest.fixture
 def raw(redis_url: str) -> Iterator[redis.Redis]:
-    """To look behind the store's back with."""
+    """A client of the test's own, to inspect the store's keys."""
     with redis.Redis.from_url(redis_url, decode_responses=True) as client:
         yield client

@@ -14,16 +14,16 @@ from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from notistore_conformance import NotificationStoreSuite, Subject
+from notistore_conformance import NotificationStoreSuite, StoreImplementation
 from notistore_redis import RedisStore, SyncRedisStore
+from tools.clusters.redis import Cluster, connect
+from tools.proxy import Proxy
 
 from ...backends import backend
-from ...proxy import Proxy
-from .servers import Cluster, connect
 
 
 class OneServer(NotificationStoreSuite):
-    """A proxy stands before the server, so that the store can be cut off from it."""
+    """A proxy is in front of the server, so that the store can be disconnected from it."""
 
     options: ClassVar[dict[str, Any]]
 
@@ -39,28 +39,42 @@ class OneServer(NotificationStoreSuite):
 
 class AsyncSuite(OneServer):
     @asynccontextmanager
-    async def make_store(self) -> AsyncIterator[Subject]:
+    async def make_store(self) -> AsyncIterator[StoreImplementation]:
         with Proxy(self.port) as proxy:
             retry = AsyncRetry(NoBackoff(), 1)
             client = redis.asyncio.Redis(**self.connected(proxy.port), retry=retry)
             other = redis.asyncio.Redis(**self.connected(self.port))
             async with client, other:
                 store, peer = (RedisStore(each, prefix=self.prefix) for each in (client, other))
-                yield Subject(
-                    store, peer=peer, outage=proxy.outage, processes=True, scales=True, backend=backend(self.url)
+                yield StoreImplementation(
+                    store,
+                    peer=peer,
+                    outage=proxy.outage,
+                    lose_reply=proxy.lost_reply,
+                    processes=True,
+                    scales=True,
+                    backend=backend(self.url),
                 )
 
 
 class SyncSuite(OneServer):
     @contextmanager
-    def make_store(self) -> Iterator[Subject]:
+    def make_store(self) -> Iterator[StoreImplementation]:
         with (
             Proxy(self.port) as proxy,
             redis.Redis(**self.connected(proxy.port), retry=Retry(NoBackoff(), 1)) as client,
             redis.Redis(**self.connected(self.port)) as other,
         ):
             store, peer = (SyncRedisStore(each, prefix=self.prefix) for each in (client, other))
-            yield Subject(store, peer=peer, outage=proxy.outage, processes=True, scales=True, backend=backend(self.url))
+            yield StoreImplementation(
+                store,
+                peer=peer,
+                outage=proxy.outage,
+                lose_reply=proxy.lost_reply,
+                processes=True,
+                scales=True,
+                backend=backend(self.url),
+            )
 
 
 class TestBytesOverResp2(AsyncSuite):
@@ -88,20 +102,34 @@ class OneCluster(NotificationStoreSuite):
 
 class TestCluster(OneCluster):
     @asynccontextmanager
-    async def make_store(self) -> AsyncIterator[Subject]:
+    async def make_store(self) -> AsyncIterator[StoreImplementation]:
         # More than the 100 connections to a node by default: without insert_many the kit inserts 110 rows at once.
         client = redis.asyncio.RedisCluster.from_url(self.url, max_connections=200)
         other = redis.asyncio.RedisCluster.from_url(self.url, decode_responses=True, protocol=2)
         async with client, other:
             store, peer = (RedisStore(each, prefix=self.prefix) for each in (client, other))
-            yield Subject(store, peer=peer, processes=True, scales=True, backend=backend(self.url))
+            yield StoreImplementation(
+                store,
+                peer=peer,
+                no_outage="that of one server is checked",
+                processes=True,
+                scales=True,
+                backend=backend(self.url),
+            )
 
 
 class TestSyncCluster(OneCluster):
     @contextmanager
-    def make_store(self) -> Iterator[Subject]:
+    def make_store(self) -> Iterator[StoreImplementation]:
         with ExitStack() as stack:
             client = stack.enter_context(connect(self.url, decode_responses=True))
             other = stack.enter_context(connect(self.url, protocol=2))
             store, peer = (SyncRedisStore(each, prefix=self.prefix) for each in (client, other))
-            yield Subject(store, peer=peer, processes=True, scales=True, backend=backend(self.url))
+            yield StoreImplementation(
+                store,
+                peer=peer,
+                no_outage="that of one server is checked",
+                processes=True,
+                scales=True,
+                backend=backend(self.url),
+            )

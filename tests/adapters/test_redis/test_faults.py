@@ -1,4 +1,4 @@
-"""Servers that die, are read-only, full, or the wrong ones; pools that are; calls that are cancelled."""
+"""Servers that crash, are replicas or cluster nodes; exhausted pools; cancelled calls."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from redis.retry import Retry
 from notistore import Notification, OutcomeUnknown, Recipient, StoreError
 from notistore.model import utc_now
 from notistore_redis import RedisStore, SyncRedisStore
+from tools.clusters.redis import Cluster, connect
+from tools.servers import RedisServer
 
-from ...servers import RedisServer
 from .audit import audit
-from .servers import Cluster, connect
 
 ME = Recipient("42")
 
@@ -125,7 +125,7 @@ async def test_cancelled_calls_leave_every_inbox_whole_and_give_their_connection
         assert audit(raw, prefix) == await store.count(ME)
 
 
-async def test_a_replica_is_named_as_one(own_redis: RedisServer) -> None:
+async def test_an_error_of_a_replica_says_so(own_redis: RedisServer) -> None:
     async with redis.asyncio.Redis.from_url(own_redis.url) as client:
         store = RedisStore(client, prefix="replica:")
         row = Notification.new(ME, "a", key="k")
@@ -138,26 +138,7 @@ async def test_a_replica_is_named_as_one(own_redis: RedisServer) -> None:
         await store.erase(ME)
 
 
-async def test_a_full_server_refuses_writes_wholly_and_still_deletes(own_redis: RedisServer) -> None:
-    async with redis.asyncio.Redis.from_url(own_redis.url) as client:
-        store = RedisStore(client, prefix="full:")
-        row = Notification.new(ME, "a", key="k")
-        await store.upsert(row)
-        await client.config_set("maxmemory", 1)
-        try:
-            with pytest.raises(StoreError, match="maxmemory"):
-                await store.insert(Notification.new(ME, "a"))
-            with pytest.raises(StoreError, match="maxmemory"):
-                await store.upsert(Notification.new(ME, "a", key="other"))
-            with pytest.raises(StoreError, match="maxmemory"):
-                await store.mark_all_read(ME, at=utc_now())
-            assert await store.page(ME) == [row]
-            assert await store.delete(ME, row.id) == 1
-        finally:
-            await client.config_set("maxmemory", 0)
-
-
-async def test_a_node_of_a_cluster_is_named_as_one(cluster: Cluster, redis_prefix: str) -> None:
+async def test_an_error_of_a_cluster_node_says_so(cluster: Cluster, redis_prefix: str) -> None:
     async with redis.asyncio.Redis.from_url(cluster.url) as client:
         store = RedisStore(client, prefix=redis_prefix)
         inboxes = [Recipient(str(n)) for n in range(30)]  # some are in slots of other nodes

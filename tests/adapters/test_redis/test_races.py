@@ -1,4 +1,4 @@
-"""Several processes on the same few inboxes: nothing fails, and what they did adds up."""
+"""Several processes write the same few inboxes: no call fails, and their results add up."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ import redis
 from notistore import DuplicateNotification, Notification, Recipient, keyed_id, supports
 from notistore.model import utc_now
 from notistore_redis import SyncRedisStore
+from tools.clusters.redis import Cluster, connect
 
 from .audit import audit
-from .servers import Cluster, connect
 
 PROCESSES = 4
 CALLS = 400
@@ -33,7 +33,7 @@ def client_of(url: str, *, cluster: bool) -> Any:
 
 
 def work(url: str, cluster: bool, prefix: str, seed: int) -> Counter[str]:
-    """Make random calls; count rows that came to be, rows that went, and upserts of the hot key."""
+    """Make random calls. Counts rows created, rows deleted, and upserts of the contended key."""
     chance = random.Random(seed)
     did: Counter[str] = Counter()
     with client_of(url, cluster=cluster) as client:
@@ -84,7 +84,7 @@ def test_processes_race_without_losing_a_row_or_a_count(
 
 
 def test_of_inserts_of_one_id_in_many_inboxes_one_succeeds(cluster: Cluster, redis_prefix: str) -> None:
-    """Their slots lie on different nodes, so no script could see them all."""
+    """Their slots are on different nodes, so no single script can check them all."""
     prefix = f"{redis_prefix}ids:"
     row = Notification.new(Recipient("0"), "a")
     with ProcessPoolExecutor(PROCESSES, mp_context=multiprocessing.get_context("spawn")) as processes:

@@ -1,4 +1,4 @@
-"""redis-py sends a command again when its answer was lost: every write is done once, and answered as the first time."""
+"""redis-py resends a command whose reply was lost: every write takes effect once, and returns its first result."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from redis.backoff import NoBackoff
 from notistore import Notification, OutcomeUnknown, Recipient
 from notistore.model import utc_now
 from notistore_redis import RedisStore, keys
+from tools.proxy import Proxy
 
-from ...proxy import Proxy
 from .audit import audit
 
 ME = Recipient("42")
@@ -119,20 +119,40 @@ async def test_deletions_report_what_they_did(store: RedisStore, proxy: Proxy) -
     assert await store.erase(ME) == 1
 
 
-async def test_a_client_that_never_resends_is_told_that_the_outcome_is_unknown(
+async def test_without_resends_the_error_says_that_the_outcome_is_unknown(
     store: RedisStore, proxy: Proxy, prefix: str
 ) -> None:
     row = Notification.new(ME, "a", key="k")
     async with redis.asyncio.Redis(host="127.0.0.1", port=proxy.port, retry=Retry(NoBackoff(), 0)) as client:
         impatient = RedisStore(client, prefix=prefix)
         proxy.lose_reply_to(b"EVALSHA")
-        with pytest.raises(OutcomeUnknown, match="wholly or not at all"):
+        with pytest.raises(OutcomeUnknown, match="it is unknown whether the call took effect"):
             await impatient.upsert(row)
         assert await impatient.get(ME, row.id) == row
 
 
-async def test_receipts_go_by_themselves(store: RedisStore, raw: redis.Redis, prefix: str) -> None:
+async def test_receipts_expire(store: RedisStore, raw: redis.Redis, prefix: str) -> None:
     await store.insert(Notification.new(ME, "a"))
     left = [raw.pttl(key) for key in raw.scan_iter(match=f"{prefix}*:call:*")]
     assert left
     assert all(0 < milliseconds <= 120_000 for milliseconds in left)
+
+
+@pytest.mark.parametrize("times", [1, 2])
+async def test_a_marking_in_several_slices_is_counted_once(store: RedisStore, proxy: Proxy, times: int) -> None:
+    assert store.insert_many is not None
+    for _ in range(5):
+        await store.insert_many([Notification.new(ME, "a") for _ in range(1_000)])
+    proxy.lose_reply_to(b"EVALSHA", times)
+    assert await store.mark_all_read(ME, at=utc_now()) == 5_000
+    assert await store.unread_count(ME) == 0
+
+
+@pytest.mark.parametrize("times", [1, 2])
+async def test_a_delete_in_several_slices_is_counted_once(store: RedisStore, proxy: Proxy, times: int) -> None:
+    assert store.insert_many is not None
+    rows = [Notification.new(ME, "a") for _ in range(3_000)]
+    await store.insert_many(rows)
+    proxy.lose_reply_to(b"EVALSHA", times)
+    assert await store.delete(ME, *(row.id for row in rows)) == 3_000
+    assert await store.count(ME) == 0

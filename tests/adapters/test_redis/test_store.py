@@ -1,4 +1,4 @@
-"""What is particular to Redis: keys, prefixes, keep_last, filters over many rows, what a cluster cannot do."""
+"""What is specific to Redis: keys, prefixes, keep_last, filters over many rows, what a cluster cannot do."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import redis
 import redis.asyncio
 
 from notistore import DuplicateNotification, Inbox, InvalidArgument, Notification, Recipient, StoreError, supports
+from notistore.discovery import OpenStore
 from notistore.model import utc_now
-from notistore.stores import OpenStore
 from notistore.sync import SyncInbox
 from notistore_redis import RedisStore, SyncRedisStore, open_store
+from tools.clusters.redis import Cluster, connect
 
 from .audit import audit
-from .servers import Cluster, connect
 
 ME = Recipient("42")
 
@@ -122,10 +122,10 @@ async def test_keys_of_another_layout_below_the_prefix_are_found_out(
 ) -> None:
     store = RedisStore(client, prefix=prefix)
     await store.create_schema()
-    raw.set(f"{prefix}layout", "2")
-    with pytest.raises(StoreError, match="laid out as '2', not '1'"):
+    raw.set(f"{prefix}layout", "3")
+    with pytest.raises(StoreError, match="laid out as '3', not '2'"):
         await store.create_schema()
-    assert raw.get(f"{prefix}layout") == "2"
+    assert raw.get(f"{prefix}layout") == "3"
 
 
 async def test_a_cluster_offers_every_part_but_insert_many_and_still_sends_to_many(

@@ -1,0 +1,66 @@
+"""A store that does not answer: streams whose clients have left do not count towards the caps."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import httpx
+import pytest
+
+from notistore import Inbox, MemoryStore, Recipient, SseHub
+from notistore.web import inbox_app, stream
+
+from .mounts import MOUNTS, Mount, user_of
+from .served import Served
+
+
+class Hanging(MemoryStore):
+    """Its counts wait until they are released."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.released = asyncio.Event()
+
+    async def unread_counts(self, recipients: Sequence[Recipient], **options: Any) -> Mapping[Recipient, int]:
+        await self.released.wait()
+        return await super().unread_counts(recipients, **options)
+
+
+async def until_streams(hub: SseHub, number: int) -> None:
+    async with asyncio.timeout(60):
+        while hub.stats().streams != number:  # noqa: ASYNC110 - the hub only has this to say it with
+            await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("mount", MOUNTS.values(), ids=MOUNTS.keys())
+async def test_a_client_that_leaves_before_the_first_count_leaves_no_stream(
+    uvicorn_server: Served, mount: Mount, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream, "_LONG", 0.05)
+    hub = SseHub()
+    uvicorn_server.app = mount.build(Inbox(Hanging(), hub))
+    path = f"{uvicorn_server.url}{mount.prefix}/notifications/stream"
+    async with httpx.AsyncClient(headers={"x-user": "42"}) as client:
+        leaving = [asyncio.create_task(client.get(path)) for _ in range(5)]
+        await until_streams(hub, 5)
+        for one in leaving:
+            one.cancel()
+        await asyncio.wait(leaving)
+    await until_streams(hub, 0)
+    assert hub.stats().ended == {"left": 5}
+
+
+async def test_a_client_that_waits_for_a_slow_count_gets_its_stream(
+    uvicorn_server: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream, "_LONG", 0.05)
+    hub, store = SseHub(), Hanging()
+    inbox = Inbox(store, hub)
+    uvicorn_server.app = inbox_app(inbox, user_of)
+    asyncio.get_running_loop().call_later(0.3, store.released.set)
+    async with uvicorn_server.stream("/notifications/stream") as opened:
+        assert b'"count":0' in await opened.frame()
+        await inbox.send(Recipient("42"), "t")
+        assert b'"type":"t"' in await opened.frame()
