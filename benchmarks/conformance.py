@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 
-from tests.servers import PostgresServer
+from tools.servers import PostgresServer
 
 
 def main() -> None:

@@ -19,6 +19,7 @@ class Tally:
     def __init__(self, mark: bytes = EVENT) -> None:
         self.mark = mark
         self.received = 0
+        self.bytes = 0
         self._target = 0
         self._reached: asyncio.Future[None] | None = None
 
@@ -49,7 +50,9 @@ class Reader(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
-        transport.write(self._request)
+
+    def ask(self) -> None:
+        self.transport.write(self._request)
 
     def data_received(self, data: bytes) -> None:
         if not self.begun.done():
@@ -57,6 +60,7 @@ class Reader(asyncio.Protocol):
                 self.begun.set_exception(RuntimeError(f"a stream was refused: {data[:200]!r}"))
                 return
             self.begun.set_result(None)
+        self._tally.bytes += len(data)
         if n := data.count(self._tally.mark):
             self.seen += n
             self._tally.add(n)
@@ -67,20 +71,22 @@ class Reader(asyncio.Protocol):
             self.begun.set_exception(exc or ConnectionResetError("a stream was closed before it began"))
 
 
-async def open_streams(server: Server, tally: Tally, keys: Iterable[int]) -> list[Reader]:
-    """Open one stream for each of `keys`, a hundred at a time, and wait until each has begun."""
+async def open_streams(server: Server, tally: Tally, keys: Iterable[int], *, together: int = 100) -> list[Reader]:
+    """Open one stream for each of `keys`, and wait until each has begun. So many are connected, then ask at once."""
     waiting, readers = list(keys), []
     while waiting:
-        some, waiting = waiting[:100], waiting[100:]
+        some, waiting = waiting[:together], waiting[together:]
         opened = []
         for key in some:
-            path = server.subject.stream.format(key=key)
+            path = server.implementation.stream.format(key=key)
             request = f"GET {path} HTTP/1.1\r\nhost: bench\r\naccept: text/event-stream\r\n\r\n".encode()
             _, reader = await asyncio.get_running_loop().create_connection(
                 lambda request=request: Reader(tally, request), "127.0.0.1", server.port
             )
             opened.append(reader)
-        async with asyncio.timeout(30):
+        for reader in opened:
+            reader.ask()
+        async with asyncio.timeout(60):
             await asyncio.gather(*(reader.begun for reader in opened))
         readers += opened
     return readers
@@ -96,7 +102,7 @@ def open_deaf_stream(server: Server, key: int) -> socket.socket:
     deaf = socket.socket()
     deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     deaf.connect(("127.0.0.1", server.port))
-    deaf.sendall(f"GET {server.subject.stream.format(key=key)} HTTP/1.1\r\nhost: bench\r\n\r\n".encode())
+    deaf.sendall(f"GET {server.implementation.stream.format(key=key)} HTTP/1.1\r\nhost: bench\r\n\r\n".encode())
     return deaf
 
 

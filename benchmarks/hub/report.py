@@ -5,19 +5,19 @@ from __future__ import annotations
 from html import escape
 from statistics import median
 
-from .works import Figure, Work
+from .scenarios import Figure, Scenario
 
 Results = dict[str, dict[str, list[Figure]]]
-"""Figures by work and subject, one for each round."""
+"""Figures by scenario and implementation, one for each round."""
 
 
-def table(work: Work, results: dict[str, list[Figure]]) -> str:
+def table(scenario: Scenario, results: dict[str, list[Figure]]) -> str:
     ours = median(figure.value for figure in results["notistore"]) if "notistore" in results else None
     lines = [
-        f"**{work.name}**",
+        f"**{scenario.name}**",
         "",
-        f"| subject | {work.unit} | range | beside notistore | lost |",
-        "|---|---|---|---|---|",
+        f"| implementation | {scenario.unit} | range | beside notistore | bytes | lost |",
+        "|---|---|---|---|---|---|",
     ]
     for name, figures in results.items():
         values = [figure.value for figure in figures]
@@ -25,7 +25,9 @@ def table(work: Work, results: dict[str, list[Figure]]) -> str:
         ratio = f"{middle / ours:.2f}" if ours and ours > 0 else ""
         if dead := sum(figure.dead for figure in figures):
             lost = f"{lost}, and all of {dead} streams"
-        lines.append(f"| {name} | {middle:.3g} | {min(values):.3g} to {max(values):.3g} | {ratio} | {lost} |")
+        size = median(figure.bytes for figure in figures)
+        spread = f"{min(values):.3g} to {max(values):.3g}"
+        lines.append(f"| {name} | {middle:.3g} | {spread} | {ratio} | {f'{size:.0f}' if size else ''} | {lost} |")
     return "\n".join(lines)
 
 
@@ -40,13 +42,13 @@ def fill(page: str, parts: dict[str, str]) -> str:
     return page
 
 
-def plot(measured: list[tuple[Work, dict[str, list[Figure]]]]) -> str:
-    """Horizontal bars, one panel for each work, each on a scale of its own."""
+def plot(measured: list[tuple[Scenario, dict[str, list[Figure]]]]) -> str:
+    """Horizontal bars, one panel for each scenario, each on a scale of its own."""
     width, label, bar, rows, y = 760, 210, 18, [], 30
-    for work, results in measured:
+    for scenario, results in measured:
         medians = {name: median(f.value for f in figures) for name, figures in results.items()}
         most = max(*medians.values(), 1e-9)
-        rows.append(f'<text x="10" y="{y}" font-weight="bold">{escape(work.name)}: {escape(work.unit)}</text>')
+        rows.append(f'<text x="10" y="{y}" font-weight="bold">{escape(scenario.name)}: {escape(scenario.unit)}</text>')
         y += 10
         for name, value in medians.items():
             length = max(1.0, (width - label - 80) * value / most)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
-from .subjects import PAYLOAD
+from .implementations import PAYLOAD
 
 ROOT: Final = Path(__file__).parents[2]
 HERE: Final = Path(__file__).parent
@@ -21,7 +21,7 @@ LOAD_CORE, *_, SERVER_CORE = (*sorted(os.sched_getaffinity(0)), max(os.sched_get
 
 
 @dataclass(frozen=True)
-class Subject:
+class Implementation:
     """Something that is measured.
 
     Attributes:
@@ -35,42 +35,47 @@ class Subject:
     stream: str = "/stream?key={key}"
 
 
-def on_uvicorn(name: str, module: str, stream: str = Subject.stream) -> Subject:
-    app = f"benchmarks.hub.subjects.{module}:app"
+def on_uvicorn(name: str, module: str, stream: str = Implementation.stream) -> Implementation:
+    app = f"benchmarks.hub.implementations.{module}:app"
     options = (
         "--port={port}",
-        "--loop=asyncio",
+        "--loop=uvloop",
+        "--http=httptools",
         "--backlog=8192",
         "--timeout-keep-alive=600",
         "--no-access-log",
         "--log-level=warning",
     )
-    return Subject(name, ("{python}", "-m", "uvicorn", app, *options), stream)
+    return Implementation(name, ("{python}", "-m", "uvicorn", app, *options), stream)
 
 
 OURS: Final = "/notifications/stream?key={key}"
-BARE: Final = Subject("bare asyncio Protocol", ("{python}", "-m", "benchmarks.hub.subjects.bare", "{port}"))
-NOTISTORE: Final = on_uvicorn("notistore", "notistore_asgi", OURS)
-NOTISTORE_ALONE: Final = on_uvicorn("notistore, a bare ASGI app", "notistore_alone", OURS)
+BARE: Final = Implementation(
+    "bare asyncio Protocol", ("{python}", "-m", "benchmarks.hub.implementations.bare", "{port}")
+)
+NOTISTORE: Final = on_uvicorn("notistore", "notistore_alone", OURS)
+NOTISTORE_MOUNTED: Final = on_uvicorn("notistore in Starlette", "notistore_asgi", OURS)
 NOTISTORE_FASTAPI: Final = on_uvicorn("notistore in FastAPI", "notistore_fastapi", OURS)
 LITESTAR: Final = on_uvicorn("Litestar channels", "litestar_channels")
 SSE_STARLETTE: Final = on_uvicorn("sse-starlette, queues", "sse_starlette_queues")
 FASTAPI: Final = on_uvicorn("FastAPI's own SSE, queues", "fastapi_native")
 BROADCASTER: Final = on_uvicorn("broadcaster", "broadcaster_starlette")
 DJANGO: Final = on_uvicorn("django-eventstream", "django_eventstream_site", "/stream?channel={key}")
-NESTJS: Final = Subject("NestJS with Fastify", ("node", "{node}/server.mjs", "{port}", json.dumps(PAYLOAD)))
+NESTJS: Final = Implementation("NestJS with Fastify", ("node", "{node}/server.mjs", "{port}", json.dumps(PAYLOAD)))
 PEERS: Final = (LITESTAR, SSE_STARLETTE, FASTAPI, BROADCASTER, DJANGO, NESTJS)
 
 
 class Server:
     """A context manager. CPU time is that of all its threads, in seconds; memory is what is resident, in bytes."""
 
-    def __init__(self, subject: Subject, places: Mapping[str, str], env: Mapping[str, str] | None = None) -> None:
-        self.subject = subject
+    def __init__(
+        self, implementation: Implementation, places: Mapping[str, str], env: Mapping[str, str] | None = None
+    ) -> None:
+        self.implementation = implementation
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port: int = free.getsockname()[1]
         filled = {**places, "port": str(self.port)}
-        self._command = [_fill(part, filled) for part in subject.command]
+        self._command = [_fill(part, filled) for part in implementation.command]
         path = os.pathsep.join([str(ROOT), str(ROOT / "adapters")])
         self._env = {**os.environ, "PYTHONPATH": path, **(env or {})}
 
@@ -92,7 +97,7 @@ class Server:
             except OSError:
                 if self._process.poll() is not None or time.monotonic() > deadline:
                     self.__exit__()
-                    raise RuntimeError(f"{self.subject.name} did not start:\n{self.log()}") from None
+                    raise RuntimeError(f"{self.implementation.name} did not start:\n{self.log()}") from None
                 time.sleep(0.05)  # there is nothing to wait on but the port itself
 
     def __exit__(self, *exc: object) -> None:

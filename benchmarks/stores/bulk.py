@@ -25,10 +25,10 @@ import redis
 
 from notistore import Recipient
 
-from .overhead import opened
-from .peers import Case
-from .peers.redis import keys, moment, stem, text
-from .rows import INSERT, TABLE, Row, example, numbered, row_of, to_postgres, to_sqlite
+from .overhead import Say, opened
+from .peers import ASYNCPG, PSYCOPG, SQLITE, Case, statements
+from .peers.redis import inbox, moment, stem, text
+from .rows import TABLE, Row, example, row_of, to_postgres, to_sqlite
 from .servers import Servers
 
 
@@ -45,24 +45,24 @@ class Figure:
 def sqlite(url: str, rows: Sequence[Row]) -> None:
     connection = sqlite3.connect(url.removeprefix("sqlite:///"))
     with connection:
-        connection.executemany(INSERT, map(to_sqlite, rows))
+        connection.executemany(statements(SQLITE).insert.sql, map(to_sqlite, rows))
     connection.close()
 
 
 async def sqlite_async(url: str, rows: Sequence[Row]) -> None:
     async with aiosqlite.connect(url.removeprefix("sqlite:///")) as connection:
-        await connection.executemany(INSERT, map(to_sqlite, rows))
+        await connection.executemany(statements(SQLITE).insert.sql, map(to_sqlite, rows))
         await connection.commit()
 
 
 def postgres(url: str, rows: Sequence[Row]) -> None:
     with psycopg.connect(url) as connection:
-        connection.cursor().executemany(INSERT.replace("?", "%s"), map(to_postgres, rows))
+        connection.cursor().executemany(statements(PSYCOPG).insert.sql, map(to_postgres, rows))
 
 
 async def postgres_async(url: str, rows: Sequence[Row]) -> None:
     connection = await asyncpg.connect(url)
-    await connection.executemany(numbered(INSERT), map(to_postgres, rows))
+    await connection.executemany(statements(ASYNCPG).insert.sql, map(to_postgres, rows))
     await connection.close()
 
 
@@ -70,7 +70,7 @@ def redis_pipeline(url: str, rows: Sequence[Row]) -> None:
     with redis.Redis.from_url(url) as client:
         pipeline = client.pipeline(transaction=False)
         for row in rows:
-            hash_, all_, unread, _ = keys(stem(row.tenant, row.recipient_type, row.recipient_id))
+            hash_, all_, unread, _ = inbox(stem(row))
             member = moment(row.created_at) + row.id + row.type
             pipeline.hset(hash_, row.id, text(row))
             pipeline.zadd(all_, {member: 0})
@@ -128,11 +128,9 @@ def _timed(call: Callable[..., Any], arguments: Sequence[Any], loop: asyncio.Run
     return perf_counter() - clock, process_time() - cpu
 
 
-def run(cases: Sequence[Case], servers: Servers, n: int, rounds: int) -> dict[Case, Figure]:
-    """Measure them, printing a line of the table after each."""
-    print(
-        f"\n| insert_many of {n:,} | database | seconds | executemany | ratio | ratio of client's CPU |\n{'|---' * 6}|"
-    )
+def run(cases: Sequence[Case], servers: Servers, n: int, rounds: int, say: Say) -> dict[Case, Figure]:
+    """Measure them, saying a line of the table after each."""
+    say(f"| insert_many of {n:,} | database | seconds | executemany | ratio | ratio of client's CPU |\n{'|---' * 6}|")
     figures = {}
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="notistore-benchmark-")))
@@ -145,5 +143,5 @@ def run(cases: Sequence[Case], servers: Servers, n: int, rounds: int) -> dict[Ca
                 url = stack.enter_context(servers.database(case.database))
             figures[case] = each = measure(case, url, n, rounds)
             ratios = f"{each.store / each.driver:.2f} | {each.store_cpu / each.driver_cpu:.2f}"
-            print(f"| {case.name} | {case.database} | {each.store:.2f} | {each.driver:.2f} | {ratios} |", flush=True)
+            say(f"| {case.name} | {case.database} | {each.store:.2f} | {each.driver:.2f} | {ratios} |")
     return figures

@@ -24,8 +24,10 @@ import psycopg
 from notistore import Cursor, Recipient
 from notistore_sqlalchemy import SyncSQLAlchemyStore
 
-from .peers.sqlalchemy import inbox_of, open_sync
-from .rows import COLUMNS, DATA, INSERT, TABLE, TYPES, UNREAD_COUNT, from_millis, millis, to_json
+from .overhead import Say
+from .peers import PSYCOPG, SQLITE, inbox_of, statements
+from .peers.sqlalchemy import open_sync
+from .rows import COLUMNS, DATA, TABLE, TYPES, from_millis, millis, to_json
 from .servers import Servers
 
 PAGE_SIZE = 50
@@ -48,7 +50,7 @@ class Point:
 
 def values(recipient: Recipient, size: int) -> Iterator[tuple[Any, ...]]:
     """Rows as SQLite stores them, from the oldest; one every minute."""
-    data, (tenant, type, id) = to_json(DATA), inbox_of(recipient).values()
+    data, (tenant, type, id) = to_json(DATA), inbox_of(recipient)
     oldest, minute = millis(NEWEST - timedelta(minutes=size)), 60_000
     for n in range(size):
         at = oldest + n * minute
@@ -61,7 +63,7 @@ def values(recipient: Recipient, size: int) -> Iterator[tuple[Any, ...]]:
 def fill_sqlite(path: str, sizes: tuple[int, ...]) -> None:
     connection = sqlite3.connect(path)
     for size in sizes:
-        connection.executemany(INSERT, values(inbox(size), size))
+        connection.executemany(statements(SQLITE).insert.sql, values(inbox(size), size))
     connection.commit()
     connection.execute("ANALYZE")
     connection.close()
@@ -123,40 +125,41 @@ def place(store: SyncSQLAlchemyStore, recipient: Recipient, offset: int) -> Curs
     return store.page(recipient, offset=offset - 1, limit=1)[0].cursor if offset else None
 
 
-def run(servers: Servers, rows: int, times: int) -> dict[str, list[Point]]:
-    """Measure, printing the tables; inboxes of more than `rows` are left out."""
+def run(servers: Servers, rows: int, times: int, say: Say) -> dict[str, list[Point]]:
+    """Measure, saying the tables; inboxes of more than `rows` are left out."""
     sizes = tuple(size for size in SIZES if size <= rows)
     points = {}
     with tempfile.TemporaryDirectory(prefix="notistore-benchmark-") as folder:
         path = str(Path(folder) / "growth.db")
-        with open_sync(f"sqlite+pysqlite:///{path}") as (store, _):
+        with open_sync(f"sqlite+pysqlite:///{path}", SQLITE) as (store, _):
             fill_sqlite(path, sizes)
             connection = sqlite3.connect(path)
 
             def count(recipient: Recipient) -> int:
-                found: int = connection.execute(UNREAD_COUNT, (*inbox_of(recipient).values(),)).fetchone()[0]
+                found: int = connection.execute(statements(SQLITE).count_unread.sql, inbox_of(recipient)).fetchone()[0]
                 return found
 
             points["SQLite"] = measure(store, count, sizes, times)
             connection.close()
     with (
         servers.database("PostgreSQL") as url,
-        open_sync(url.replace("://", "+psycopg://")) as (store, _),
+        open_sync(url.replace("://", "+psycopg://"), PSYCOPG) as (store, _),
         psycopg.connect(url, autocommit=True) as server,
     ):
         fill_postgres(url, sizes)
-        statement = UNREAD_COUNT.replace("?", "%s")
+        statement = statements(PSYCOPG).count_unread.sql
 
         def count_there(recipient: Recipient) -> int:
-            found: int = server.execute(statement, (*inbox_of(recipient).values(),)).fetchone()[0]  # type: ignore[index]
+            found: int = server.execute(statement, inbox_of(recipient)).fetchone()[0]  # type: ignore[index]
             return found
 
         points["PostgreSQL"] = measure(store, count_there, sizes, times)
     for database, its in points.items():
-        print(f"\n{database}, ms\n")
-        print("| rows (unread) | unread count | the database's own count(*) | at_most=100 | first page | page 500 |")
-        print("|---|---|---|---|---|---|")
+        say(f"{database}, ms\n")
+        say("| rows (unread) | unread count | the database's own count(*) | at_most=100 | first page | page 500 |")
+        say("|---|---|---|---|---|---|")
         for each in its:
             figures = (each.unread_count, each.own_count, each.at_most_100, each.first_page, each.far_page)
-            print(f"| {each.size:,} ({each.size // 5:,}) | {' | '.join(f'{figure:.2f}' for figure in figures)} |")
+            say(f"| {each.size:,} ({each.size // 5:,}) | {' | '.join(f'{figure:.2f}' for figure in figures)} |")
+        say("")
     return points

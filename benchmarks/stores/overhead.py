@@ -27,8 +27,11 @@ from .peers import Case
 from .rows import Row, example, row_of
 from .servers import Servers
 
+Say = Callable[[str], None]
+
 FEWEST, MOST = 10, 100  # calls in a block
 BLOCK = 0.005  # seconds that a block of the shortest call should take, so that the clock and its like do not count
+GOAL, GOAL_OF_SHORT, SHORT = 1.10, 1.30, 20.0  # the last in microseconds
 OPERATIONS = ("insert", "upsert", "unread_count", "page", "mark_read")
 
 
@@ -171,9 +174,9 @@ def _figure(blocks: Sequence[tuple[float, float]]) -> Figure:
     return Figure(ours, theirs, median(ratios), low, high)
 
 
-def run(cases: Sequence[Case], servers: Servers, rounds: int) -> dict[Case, dict[str, Figure]]:
-    """Measure them, printing a line of the table after each."""
-    print(f"\n| store, driver | database | {' | '.join(OPERATIONS)} |\n|---|---|{'---|' * len(OPERATIONS)}")
+def run(cases: Sequence[Case], servers: Servers, rounds: int, say: Say) -> dict[Case, dict[str, Figure]]:
+    """Measure them, saying a line of the table after each, and at the end what is over the goal."""
+    say(f"| store, driver | database | {' | '.join(OPERATIONS)} |\n|---|---|{'---|' * len(OPERATIONS)}")
     figures = {}
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="notistore-benchmark-")))
@@ -184,5 +187,15 @@ def run(cases: Sequence[Case], servers: Servers, rounds: int) -> dict[Case, dict
                 url = stack.enter_context(servers.database(case.database))
             figures[case] = measured = measure(case, url, rounds)
             cells = (f"{each.ratio:.2f} ({each.low:.2f}-{each.high:.2f})" for each in measured.values())
-            print(f"| {case.name} | {case.database} | {' | '.join(cells)} |", flush=True)
+            say(f"| {case.name} | {case.database} | {' | '.join(cells)} |")
+    over = [
+        f"{case.name} ({case.database}), {name}: {each.ratio:.2f}, {each.store:.0f} against {each.peer:.0f} µs"
+        for case, measured in figures.items()
+        for name, each in measured.items()
+        if each.ratio > (GOAL_OF_SHORT if each.peer < SHORT else GOAL) + 0.005
+    ]
+    count = sum(map(len, figures.values()))
+    say(f"\n{count - len(over)} of {count} are within the goal." + ("" if not over else " Over it:\n"))
+    for each in over:
+        say(f"- {each}")
     return figures

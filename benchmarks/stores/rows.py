@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import Any
@@ -33,7 +34,6 @@ class Row:
 
 
 COLUMNS = tuple(field.name for field in fields(Row))
-REPLACED = ("type", "data", "actor_type", "actor_id", "trace_id", "updated_at")
 
 
 def example(recipient: Recipient, n: int = 0, **more: Any) -> Notification:
@@ -83,21 +83,6 @@ def to_sqlite(row: Row) -> list[Any]:
     return values
 
 
-def from_sqlite(values: Any) -> Row:
-    *head, data, actor_type, actor_id, trace_id, version, read_at, created_at, updated_at = values
-    return Row(
-        *head,
-        json.loads(data),
-        actor_type,
-        actor_id,
-        trace_id,
-        version,
-        None if read_at is None else from_millis(read_at),
-        from_millis(created_at),
-        from_millis(updated_at),
-    )
-
-
 def to_postgres(row: Row) -> list[Any]:
     """The same where the driver takes times as they are, and JSON as text."""
     values = list(_values(row))
@@ -105,11 +90,15 @@ def to_postgres(row: Row) -> list[Any]:
     return values
 
 
-def from_postgres(values: Any) -> Row:
-    """Where the driver gives JSON as text, or parsed."""
+def from_values(values: Iterable[Any]) -> Row:
+    """Where the driver gives JSON as text or parsed, and times as milliseconds or as they are."""
     row = Row(*values)
     if isinstance(row.data, str):
         row.data = json.loads(row.data)
+    if isinstance(row.created_at, int):
+        row.created_at, row.updated_at = from_millis(row.created_at), from_millis(row.updated_at)
+    if isinstance(row.read_at, int):
+        row.read_at = from_millis(row.read_at)
     return row
 
 
@@ -134,20 +123,3 @@ def _values(row: Row) -> tuple[Any, ...]:
 
 def as_dict(values: list[Any]) -> dict[str, Any]:
     return dict(zip(COLUMNS, values, strict=True))
-
-
-# The statements, for the ORMs that have to be given them as text; "?" stands for a parameter.
-INSERT = f"INSERT INTO {TABLE} ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"
-UPSERT = (
-    f"{INSERT} ON CONFLICT (id) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in REPLACED)}, "
-    f"version = {TABLE}.version + 1, read_at = NULL RETURNING {', '.join(COLUMNS)}"
-)
-INBOX = "tenant = ? AND recipient_type = ? AND recipient_id = ?"
-UNREAD_COUNT = f"SELECT count(*) FROM {TABLE} WHERE {INBOX} AND read_at IS NULL"
-PAGE = f"SELECT {', '.join(COLUMNS)} FROM {TABLE} WHERE {INBOX} ORDER BY created_at DESC, id DESC LIMIT ?"
-
-
-def numbered(sql: str) -> str:
-    """The same with asyncpg's $1, $2..."""
-    first, *rest = sql.split("?")
-    return first + "".join(f"${place}{part}" for place, part in enumerate(rest, 1))

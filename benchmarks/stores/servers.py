@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import psycopg
 
-from tests.servers import PostgresServer, RedisServer, Server
+from tools.servers import PostgresServer, RedisServer, Server
 
 
 class Servers:

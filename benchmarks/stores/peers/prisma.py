@@ -1,4 +1,4 @@
-"""Prisma Client Python's model API, as one calls it by hand, over the engine of tests/prisma_engine (needs Node.js).
+"""Prisma Client Python's model API, as one calls it by hand, over the engine of tools/prisma_engine (needs Node.js).
 
 Only the client's process is measured: the engine is one of its own.
 """
@@ -13,8 +13,9 @@ from importlib import import_module
 from typing import Any, Literal
 
 from notistore import Recipient
+from notistore.sql.table import REPLACED
 from notistore_prisma import PrismaStore, SyncPrismaStore
-from tests.prisma_engine import generate
+from tools.prisma_engine import generate
 
 from .. import rows
 from ..rows import Row
@@ -37,7 +38,7 @@ class Queries:
 
     def upserting(self, row: Row) -> dict[str, Any]:
         new = self.values(row)
-        replaced = {name: new[name] for name in rows.REPLACED}
+        replaced = {name: new[name] for name in REPLACED}
         update = {**replaced, "version": {"increment": 1}, "read_at": None}
         return {"where": {"id": row.id}, "data": {"create": new, "update": update}}
 
@@ -69,7 +70,7 @@ class Queries:
             record.created_at,
             record.updated_at,
         )
-        return rows.from_sqlite(values) if self.sqlite else rows.from_postgres(values)
+        return rows.from_values(values)
 
 
 def inbox_of(recipient: Recipient) -> dict[str, str]:

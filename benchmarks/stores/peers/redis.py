@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import secrets
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
@@ -14,13 +13,17 @@ import redis.asyncio
 
 from notistore import Recipient
 from notistore_redis import RedisStore, SyncRedisStore
-from notistore_redis.client import Script
+from notistore_redis.calls import _INSERT as INSERT
+from notistore_redis.calls import _MARK as MARK
+from notistore_redis.calls import _PAGE as PAGE
+from notistore_redis.calls import _UPSERT as UPSERT
+from notistore_redis.keys import Keys, inbox, owner, receipt
 
 from .. import rows
 from ..rows import Row
 from . import Case
 
-INSERT, UPSERT, PAGE, MARK = (Script(name) for name in ("insert", "upsert", "page", "mark"))
+KEYS = Keys("notistore:")
 YEAR_ONE = 62135596800000
 
 
@@ -32,16 +35,12 @@ def time(text: str) -> datetime:
     return rows.from_millis(int(text, 16) - YEAR_ONE)
 
 
-def stem(tenant: str, type: str, id: str) -> str:
-    return f"notistore:{{{len(tenant)}:{tenant}{len(type)}:{type}{id}}}"
-
-
-def keys(stem: str) -> list[str]:
-    return [f"{stem}:rows", f"{stem}:all", f"{stem}:unread", f"{stem}:counts"]
+def stem(row: Row) -> str:
+    return KEYS.stem(Recipient(row.recipient_id, row.recipient_type, row.tenant or None))
 
 
 def write_keys(stem: str) -> list[str]:
-    return [*keys(stem), f"{stem}:call:{secrets.token_hex(8)}"]
+    return [*inbox(stem), receipt(stem)]
 
 
 def text(row: Row) -> str:
@@ -74,14 +73,12 @@ def row(recipient: Recipient, id: str, text: str) -> Row:
     )
 
 
-def inserting(row: Row) -> tuple[str, Sequence[Any]]:
-    its = stem(row.tenant, row.recipient_type, row.recipient_id)
-    return its, [INSERT.sha, 5, *write_keys(its), 0, 1, row.id, text(row)]
+def inserting(row: Row) -> Sequence[Any]:
+    return [INSERT.sha, 5, *write_keys(stem(row)), 0, 1, row.id, text(row)]
 
 
 def upserting(row: Row) -> Sequence[Any]:
-    its = stem(row.tenant, row.recipient_type, row.recipient_id)
-    return [UPSERT.sha, 5, *write_keys(its), 0, 1, row.id, text(row)]
+    return [UPSERT.sha, 5, *write_keys(stem(row)), 0, 1, row.id, text(row)]
 
 
 def upserted(given: Row, answer: Sequence[bytes]) -> Row:
@@ -105,7 +102,7 @@ def upserted(given: Row, answer: Sequence[bytes]) -> Row:
 
 
 def paging(recipient: Recipient) -> Sequence[Any]:
-    return [PAGE.sha, 4, *keys(stem_of(recipient)), "all", "+", 0, 50]
+    return [PAGE.sha, 4, *inbox(KEYS.stem(recipient)), "all", "+", 0, 50]
 
 
 def paged(recipient: Recipient, answer: Sequence[bytes]) -> list[Row]:
@@ -114,11 +111,15 @@ def paged(recipient: Recipient, answer: Sequence[bytes]) -> list[Row]:
 
 
 def marking(recipient: Recipient, id: str, at: datetime) -> Sequence[Any]:
-    return [MARK.sha, 5, *write_keys(stem_of(recipient)), moment(at), id]
+    return [MARK.sha, 5, *write_keys(KEYS.stem(recipient)), moment(at), id]
 
 
-def stem_of(recipient: Recipient) -> str:
-    return stem(recipient.tenant or "", recipient.type, recipient.id)
+def owning(row: Row) -> Sequence[str]:
+    return [KEYS.owners(row.id), row.id, owner(stem(row))]
+
+
+def counting(recipient: Recipient) -> Sequence[Any]:
+    return [f"{KEYS.stem(recipient)}:counts", ["job", "unread:"]]
 
 
 class Sync:
@@ -126,15 +127,14 @@ class Sync:
         self.client = client
 
     def insert(self, row: Row) -> None:
-        its, arguments = inserting(row)
-        assert self.client.hsetnx(f"notistore:ids:{row.id[-4:]}", row.id, its)  # whose id it is
-        self.client.evalsha(*arguments)
+        assert self.client.hsetnx(*owning(row))
+        self.client.evalsha(*inserting(row))
 
     def upsert(self, row: Row) -> Row:
         return upserted(row, self.client.evalsha(*upserting(row)))
 
     def unread_count(self, recipient: Recipient) -> Any:
-        return self.client.zcard(f"{stem_of(recipient)}:unread")
+        return int(self.client.hmget(*counting(recipient))[1] or 0)
 
     def page(self, recipient: Recipient) -> list[Row]:
         return paged(recipient, self.client.evalsha(*paging(recipient)))
@@ -148,15 +148,14 @@ class Async:
         self.client = client
 
     async def insert(self, row: Row) -> None:
-        its, arguments = inserting(row)
-        assert await self.client.hsetnx(f"notistore:ids:{row.id[-4:]}", row.id, its)
-        await self.client.evalsha(*arguments)
+        assert await self.client.hsetnx(*owning(row))
+        await self.client.evalsha(*inserting(row))
 
     async def upsert(self, row: Row) -> Row:
         return upserted(row, await self.client.evalsha(*upserting(row)))
 
     async def unread_count(self, recipient: Recipient) -> Any:
-        return await self.client.zcard(f"{stem_of(recipient)}:unread")
+        return int((await self.client.hmget(*counting(recipient)))[1] or 0)
 
     async def page(self, recipient: Recipient) -> list[Row]:
         return paged(recipient, await self.client.evalsha(*paging(recipient)))

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import sys
 from collections import defaultdict
+from typing import cast
 from urllib.parse import parse_qs
 
-from . import PAYLOAD
+import uvloop
+
+from . import PAYLOAD, encode
 
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
-EVENT = f"event: notification\ndata: {json.dumps(PAYLOAD)}\n\n".encode()
+EVENT = f"event: notification\ndata: {encode(PAYLOAD)}\n\n".encode()
 
 streams: defaultdict[str, set[asyncio.Transport]] = defaultdict(set)
 
 
 class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's does not inherit from it
         self.key = ""
 
     def data_received(self, data: bytes) -> None:
@@ -48,4 +49,4 @@ async def main(port: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1])))
+    uvloop.run(main(int(sys.argv[1])))

@@ -1,14 +1,13 @@
 """FastAPI's own server-sent events (`fastapi.sse`) with a queue per subscriber."""
 
 import asyncio
-import json
 from collections import defaultdict
 from collections.abc import AsyncIterable
 
 from fastapi import FastAPI
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
-from . import PAYLOAD
+from . import PAYLOAD, encode
 
 queues: defaultdict[str, set[asyncio.Queue[str]]] = defaultdict(set)
 app = FastAPI()
@@ -29,6 +28,6 @@ async def stream(key: str) -> AsyncIterable[ServerSentEvent]:
 async def publish(first: int, keys: int, events: int) -> None:
     for key in range(first, first + keys):
         for _ in range(events):
-            data = json.dumps(PAYLOAD)
+            data = encode(PAYLOAD)
             for queue in queues[str(key)]:
                 queue.put_nowait(data)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from . import PAYLOAD
+from . import PAYLOAD, encode
 
 broadcast = Broadcast(os.environ.get("BENCH_REDIS", "memory://"))
 
@@ -31,7 +30,7 @@ async def publish(request: Request) -> Response:
     first, keys, events = (int(request.query_params[name]) for name in ("first", "keys", "events"))
     for key in range(first, first + keys):
         for _ in range(events):
-            await broadcast.publish(str(key), json.dumps(PAYLOAD))
+            await broadcast.publish(str(key), encode(PAYLOAD))
     return Response(status_code=204)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections import defaultdict
 from collections.abc import AsyncIterator
 
@@ -13,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from . import PAYLOAD
+from . import PAYLOAD, encode
 
 queues: defaultdict[str, set[asyncio.Queue[str]]] = defaultdict(set)
 
@@ -37,7 +36,7 @@ async def publish(request: Request) -> Response:
     first, keys, events = (int(request.query_params[name]) for name in ("first", "keys", "events"))
     for key in range(first, first + keys):
         for _ in range(events):
-            data = json.dumps(PAYLOAD)
+            data = encode(PAYLOAD)
             for queue in queues[str(key)]:
                 queue.put_nowait(data)
     return Response(status_code=204)
