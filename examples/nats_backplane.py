@@ -7,21 +7,22 @@ runs two hubs, as two processes of one application would, and sends an event fro
 
 import asyncio
 import hashlib
+import secrets
 import sys
 from collections.abc import Callable, Collection, Sequence
 
-import nats
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
+from nats.errors import SlowConsumerError
 
 from notistore import Recipient, SseHub
-from notistore.backplane import Missed, Receive, end, keep_connected
-from notistore.sse import Event
+from notistore.hub.backplane import Missed, Receive, cancel, keep_connected
+from notistore.hub.events import Event
 
 
 class NatsBackplane:
-    """A `notistore.backplane.Backplane`: one connection, one subject per key."""
+    """A `notistore.hub.backplane.Backplane`: one connection, one subject per key."""
 
     def __init__(self, url: str, *, prefix: str = "notistore.") -> None:
         self.url, self.prefix = url, prefix
@@ -40,7 +41,7 @@ class NatsBackplane:
         """One connection, from its beginning to its end; a flush each second finds out whether it is still one."""
 
         async def on_error(error: Exception) -> None:
-            if isinstance(error, nats.errors.SlowConsumerError):  # any other is seen below
+            if isinstance(error, SlowConsumerError):  # any other is seen below
                 self.missed()
 
         client = Client()
@@ -91,7 +92,7 @@ class NatsBackplane:
         await self.settle(client)
 
     async def close(self) -> None:
-        await end(self.task)
+        await cancel(self.task)
 
     async def settle(self, client: Client) -> None:
         """Return once the server has had everything: nats-py sends a first flush ahead of what waits to be sent."""
@@ -108,8 +109,12 @@ class NatsBackplane:
 
 
 async def main(url: str) -> None:
-    user = Recipient("42")
-    async with SseHub(NatsBackplane(url)) as one, SseHub(NatsBackplane(url)) as other, one.subscribe(user) as stream:
+    user, secret = Recipient("42"), secrets.token_bytes()  # every process of an application has the same secret
+    async with (
+        SseHub(NatsBackplane(url), secret=secret) as one,
+        SseHub(NatsBackplane(url), secret=secret) as other,
+        one.subscribe(user) as stream,
+    ):
         other.publish(user, Event("greeting", {"from": "the other process"}))
         async with asyncio.timeout(5):
             print((await anext(stream)).decode(), end="")

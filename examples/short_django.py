@@ -17,7 +17,7 @@ inbox = SyncInbox(SyncDjangoStore(), SseHub()).bind(None)  # it joins whatever t
 
 if __name__ == "__main__":
     call_command("migrate", verbosity=0)
-    with transaction.atomic():  # the order and its notification, both or neither; streams hear after the commit
+    with transaction.atomic():  # the order and its notification, both or neither; published after the commit
         inbox.send(Recipient("42"), "order.placed", {"order_id": 1})
     for row in inbox.page(Recipient("42")):
         print(row.type, dict(row.data), "read" if row.read_at else "unread")

@@ -14,7 +14,7 @@ inbox = Inbox(TortoiseStore(), SseHub()).bind(None)  # it joins whatever transac
 async def main() -> None:
     await Tortoise.init(db_url="sqlite://shop.db", modules={"notistore": ["notistore_tortoise.models"]})
     await Tortoise.generate_schemas()  # in an application: `tortoise migrate`
-    async with in_transaction():  # the order and its notification, both or neither; streams hear after the commit
+    async with in_transaction():  # the order and its notification, both or neither; published after the commit
         await inbox.send(Recipient("42"), "order.placed", {"order_id": 1})
     for row in await inbox.page(Recipient("42")):
         print(row.type, dict(row.data), "read" if row.read_at else "unread")

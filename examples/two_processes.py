@@ -25,12 +25,13 @@ from notistore_sqlalchemy import SQLAlchemyStore, SyncSQLAlchemyStore
 
 DATABASE = os.environ.get("DATABASE", "two_processes.db")
 REDIS = os.environ.get("REDIS", "redis://localhost:6379")
+SECRET = os.environ.get("SECRET", "set one of your own here")  # the same in every process, and known to no one else
 ADA = Recipient("ada")
 
 engine = create_async_engine(f"sqlite+aiosqlite:///{DATABASE}")
 store = SQLAlchemyStore(engine)
 redis = Redis.from_url(REDIS)
-hub = SseHub(RedisBackplane(redis))
+hub = SseHub(RedisBackplane(redis), secret=SECRET)
 inbox = Inbox(store, hub)
 
 
@@ -55,7 +56,7 @@ async def pay(number: int) -> None:
 def work() -> None:
     """A worker: its bar fills in one row, silently, and rings when it is done."""
     database = create_engine(f"sqlite:///{DATABASE}")
-    hub = SseHub(RedisBackplane(Redis.from_url(REDIS)))
+    hub = SseHub(RedisBackplane(Redis.from_url(REDIS)), secret=SECRET)
     with SyncInbox(SyncSQLAlchemyStore(database), hub) as inbox:
         for percent in (0, 50):
             inbox.send(ADA, "export", {"title": "Exporting", "progress": percent}, key="export:9", renotify=False)

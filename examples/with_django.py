@@ -37,7 +37,7 @@ from notistore_django import DjangoStore, SyncDjangoStore  # noqa: E402
 
 hub = SseHub()
 inbox = Inbox(DjangoStore(), hub)  # for async views
-blocking = SyncInbox(SyncDjangoStore(), hub).bind(None)  # for synchronous ones: it pushes after the commit
+blocking = SyncInbox(SyncDjangoStore(), hub).bind(None)  # for synchronous ones: it publishes after the commit
 
 
 def recipient_of(request: HttpRequest) -> Recipient | None:

@@ -12,7 +12,8 @@ from notistore import Inbox, Recipient, SseHub
 from notistore_peewee import PeeweeStore
 
 db = AsyncSqliteDatabase("shop.db", pragmas={"journal_mode": "wal"}, lock_type="IMMEDIATE")
-inbox = Inbox(PeeweeStore(db), SseHub())
+store = PeeweeStore(db)
+inbox = Inbox(store, SseHub())
 
 
 class Order(db.Model):
@@ -21,11 +22,11 @@ class Order(db.Model):
 
 async def main() -> None:
     await db.acreate_tables([Order])
-    await inbox.store.create_schema()
+    await store.create_schema()
     customer = Recipient("42")
-    async with db, db.atomic():  # both rows or neither; open streams hear of it after the commit
-        order = await Order.acreate(item="a lamp")
-        await inbox.bind(db).send(customer, "order.placed", {"order_id": order.id})
+    async with db, db.atomic():  # both rows or neither; published after the commit
+        order_id = await Order.insert(item="a lamp").aexecute()
+        await inbox.bind(db).send(customer, "order.placed", {"order_id": order_id})
     print(await inbox.unread_count(customer), "unread:", [dict(each.data) for each in await inbox.page(customer)])
     await db.close_pool()
 

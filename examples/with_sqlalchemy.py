@@ -23,7 +23,7 @@ async def main() -> None:
     inbox = Inbox(SQLAlchemyStore(engine, table=notifications_table(Base.metadata)), SseHub())
     async with engine.begin() as connection:
         await connection.run_sync(Base.metadata.create_all)  # with Alembic: its migrations
-    async with AsyncSession(engine) as session, session.begin():  # both rows or neither; streams hear after the commit
+    async with AsyncSession(engine) as session, session.begin():  # both rows or neither; published after the commit
         session.add(order := Order(item="a lamp"))
         await session.flush()
         await inbox.bind(session).send(Recipient("42"), "order.placed", {"order_id": order.id})

@@ -28,7 +28,7 @@ NOTISTORE = {
 TORTOISE_ORM = {"connections": {"default": "sqlite://with_tortoise.db"}, "apps": {"notistore": NOTISTORE}}
 
 hub = SseHub()
-inbox = Inbox(TortoiseStore(), hub).bind(None)  # it pushes after the commit
+inbox = Inbox(TortoiseStore(), hub).bind(None)  # it publishes after the commit
 
 
 @asynccontextmanager
