@@ -24,7 +24,10 @@ from .served import HANDSHAKE, Served, until
 
 READERS = 5
 USER = Recipient("42")
-UVICORN, HYPERCORN, GRANIAN = (ASGI_SERVERS[name] for name in ("uvicorn", "hypercorn", "granian"))
+UVICORN, HYPERCORN = ASGI_SERVERS["uvicorn"], ASGI_SERVERS["hypercorn"]
+# granian 2.8.7 may hang after its last connection is closed: it waits for its own threads while it holds the GIL, and a
+# thread that logs a failed write waits for the GIL. Its own option ends it then, long after what is tested here.
+GRANIAN = [*ASGI_SERVERS["granian"], "--workers-kill-timeout=20"]
 GUNICORN = ["gunicorn", "{app}", "--worker-class=uvicorn_worker.UvicornWorker", "--bind=127.0.0.1:{port}"]
 
 
@@ -46,10 +49,18 @@ async def stalled(port: int, path: str, headers: Mapping[str, str]) -> AsyncIter
         writer.transport.abort()
 
 
+def established(port: int) -> int:
+    """How many connections of clients to this local port are open on the server's side (proc_pid_net(5))."""
+    with open("/proc/net/tcp") as table:
+        next(table)
+        rows = [line.split()[1:4] for line in table]
+    return sum(local.endswith(f":{port:04X}") and state == "01" for local, _, state in rows)
+
+
 async def shut_down(
     command: list[str], host: str, headers: Mapping[str, str] = MappingProxyType({}), *, path: str = "stream"
 ) -> float:
-    """Seconds from SIGTERM to the server's end, with readers that stopped."""
+    """Seconds from SIGTERM until the server has closed the connections of readers that stopped. It then ends."""
     environment = {**os.environ, "NOTISTORE_HOST": host}
     async with (
         running(command, app="tests.web.stalled_host:app", env=environment) as server,
@@ -61,11 +72,14 @@ async def shut_down(
             stats = (await client.post("/publish")).json()
             # daphne buffers everything, and a stream is ended there after so many bytes.
             assert stats == {"ended": {}, "streams": READERS} or command[0] == "daphne", stats
+        assert established(server.port) >= READERS
         began = time.monotonic()
         server.process.send_signal(signal.SIGTERM)
         async with asyncio.timeout(60):
+            await until(lambda: not established(server.port))
+            closed = time.monotonic()
             await server.process.wait()
-        return time.monotonic() - began
+        return closed - began
 
 
 @pytest.mark.parametrize(
@@ -82,7 +96,7 @@ async def shut_down(
 )
 async def test_a_server_ends_although_readers_take_nothing(command: list[str], host: str) -> None:
     """Left alone each waits over 40 s, gunicorn 30."""
-    await shut_down(command, host)
+    assert await shut_down(command, host) < 15
 
 
 @pytest.mark.parametrize(
@@ -141,7 +155,7 @@ async def test_a_connection_is_closed_whose_last_bytes_the_server_has_buffered(
     [
         pytest.param([*UVICORN, "--timeout-graceful-shutdown=2"], id="uvicorn"),
         pytest.param([*GUNICORN, "--graceful-timeout=2"], id="gunicorn"),
-        pytest.param([*GRANIAN, "--workers-kill-timeout=2"], id="granian"),
+        pytest.param([*ASGI_SERVERS["granian"], "--workers-kill-timeout=2"], id="granian"),
     ],
 )
 async def test_behind_a_proxy_it_ends_with_the_options_of_the_documentation(command: list[str]) -> None:
