@@ -22,15 +22,19 @@ class LogThrottle:
         self._until = float("-inf")
         self._suppressed = 0
 
-    def suppressed(self) -> int | None:
-        """Call before each message: None means suppress it, a number means log it.
+    def log(self, write: Callable[..., None], message: str, *args: object) -> None:
+        """Log `message`, with the number of messages suppressed before it if there were any; or suppress it.
 
-        The number is how many messages were suppressed since the last one that was logged.
+        Args:
+            write: the logger's method, such as `logger.warning`.
+            args: the values of the message's placeholders.
         """
         now = self._clock()
         if now < self._until:
             self._suppressed += 1
-            return None
+            return
         self._until = now + self._seconds
-        suppressed, self._suppressed = self._suppressed, 0
-        return suppressed
+        if self._suppressed:
+            message, args = f"{message} (suppressed since the last such message: %d)", (*args, self._suppressed)
+            self._suppressed = 0
+        write(message, *args, stacklevel=2)

@@ -213,12 +213,11 @@ class Calls:
     async def _settle(self, stem: str) -> None:
         """Finish the pending work of any process in an inbox; rebuild the inbox if Redis evicted a key."""
         while (state := await self._client.run(_SETTLE, keys.inbox(stem))) != "settled":
-            if state in _EVICTED and (suppressed := self._evictions.suppressed()) is not None:
-                _log.warning(
-                    "Redis evicted keys of an inbox: %s (%d such warnings suppressed). Set maxmemory-policy to "
-                    "noeviction or one of volatile-*",
+            if state in _EVICTED:
+                self._evictions.log(
+                    _log.warning,
+                    "Redis evicted keys of an inbox: %s. Set maxmemory-policy to noeviction or one of volatile-*",
                     _EVICTED[state],
-                    suppressed,
                 )
 
     async def _counts(

@@ -82,11 +82,9 @@ class CatchUp:
         try:
             return {} if counter is None else await counter.unread_counts(recipients)
         except Exception:
-            if (suppressed := self._failing.suppressed()) is not None:
-                _log.exception(
-                    "the unread counts of %d recipients could not be read: their streams refetch without one "
-                    "(%d such messages suppressed)",
-                    len(recipients),
-                    suppressed,
-                )
+            self._failing.log(
+                _log.exception,
+                "the unread counts of %d recipients could not be read: their streams refetch without one",
+                len(recipients),
+            )
             return {}

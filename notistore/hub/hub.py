@@ -283,13 +283,12 @@ class SseHub:
         self._call(self._enqueue, address, events)
 
     def _warn_not_carried(self, event: Event) -> None:
-        if (suppressed := self._not_carried.suppressed()) is not None:
-            _log.warning(
-                "the event %r reaches streams of this process only: those of other processes refetch instead, and it "
-                "is stored nowhere. Give all hubs the same SseHub(secret=...) (%d such messages suppressed)",
-                event.name,
-                suppressed,
-            )
+        self._not_carried.log(
+            _log.warning,
+            "the event %r reaches streams of this process only: those of other processes refetch instead, and it is "
+            "stored nowhere. Give all hubs the same SseHub(secret=...)",
+            event.name,
+        )
 
     def _enqueue(self, address: str, events: tuple[Event, ...]) -> None:
         """Encode the events, once for all streams and processes."""

@@ -139,13 +139,12 @@ class Relay:
 
     def _reject(self, why: str) -> None:
         self.rejected += 1
-        if (suppressed := self._rejecting.suppressed()) is not None:
-            _log.warning(
-                "a message of the backplane %s; does something else publish under this backplane's prefix, or a "
-                "process with another version or secret? (%d such messages suppressed)",
-                why,
-                suppressed,
-            )
+        self._rejecting.log(
+            _log.warning,
+            "a message of the backplane %s; does something else publish under this backplane's prefix, or a process "
+            "with another version or secret?",
+            why,
+        )
 
     def _remember(self, kind: Kind, address: str) -> None:
         """A message could not be published: its streams refetch, or end, once publishing works again. With too many,

@@ -192,7 +192,6 @@ async def call(endpoint: Endpoint, inbox: Inbox, recipient: Recipient, request: 
     except InvalidArgument as error:
         return Answer.problem(422, str(error), field=error.field)
     except StoreError:
-        if (suppressed := _failing.suppressed()) is not None:
-            _log.exception("the store failed during %s (%d suppressed)", endpoint.__name__, suppressed)
+        _failing.log(_log.exception, "the store failed during %s", endpoint.__name__)
         detail = "the notifications cannot be reached now; try again"
         return Answer.problem(503, detail, headers={"retry-after": _RETRY_AFTER})

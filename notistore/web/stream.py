@@ -161,8 +161,7 @@ async def begin(
         else:
             unread = await inbox.unread_count(recipient)
     except StoreError:
-        if (suppressed := _failing.suppressed()) is not None:
-            _log.exception("the store failed while a stream began; the browser will retry (%d suppressed)", suppressed)
+        _failing.log(_log.exception, "the store failed while a stream began; the browser will retry")
         return f"retry: {_soon()}\n\n".encode(), False
     retry = _POLL if stream is None else _soon()
     greeting = Event.count(unread, id=str(to_millis(utc_now())), retry=retry).encode()
@@ -192,8 +191,7 @@ def subscribe(inbox: Inbox, recipient: Recipient) -> Subscription | None:
     try:
         return inbox.hub.subscribe(recipient, counter=None if inbox.blocking else inbox)
     except TooManyStreams as error:
-        if (suppressed := _refusing.suppressed()) is not None:
-            _log.warning("a stream ends after its count, and the browser polls: %s (%d suppressed)", error, suppressed)
+        _refusing.log(_log.warning, "a stream ends after its count, and the browser polls: %s", error)
         return None
 
 
