@@ -15,10 +15,12 @@ from typing import Final
 import httpx
 
 from notistore.errors import NotistoreError, OutcomeUnknown, StoreError
+from notistore.sql.errors import MISSING_TABLE
 
 __all__ = ["is_duplicate", "is_transient", "translated"]
 
 _TRANSIENT: Final = re.compile(r"\b(P2034|40001|40P01)\b")  # a write conflict or deadlock; PostgreSQL's two codes of it
+_MISSING_TABLE: Final = re.compile(r"\b(P2021|42P01)\b|no such table")  # of the model; in raw SQL
 _LOST: Final = ("P1017",)  # the database closed the connection
 _NOT_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
@@ -37,6 +39,8 @@ def translated(*, writes: bool) -> Iterator[None]:
                 f"the reply was lost ({shown}): it is unknown whether the call took effect. Marks, deletes and keyed "
                 "sends may be repeated safely"
             ) from error
+        if _mentions(_MISSING_TABLE, error):
+            raise StoreError(f"{MISSING_TABLE} ({shown})") from error
         raise StoreError(f"the database or Prisma's engine failed and nothing was changed: {shown}") from error
 
 
@@ -47,9 +51,13 @@ def is_duplicate(error: StoreError) -> bool:
 
 def is_transient(error: StoreError) -> bool:
     """Whether the error is a write conflict, a deadlock or a serialization failure, after which a retry helps."""
-    cause = error.__cause__
-    texts = (getattr(cause, "code", None), getattr(cause, "meta", None), cause)
-    return any(_TRANSIENT.search(str(each)) for each in texts)
+    return _mentions(_TRANSIENT, error.__cause__)
+
+
+def _mentions(pattern: re.Pattern[str], error: BaseException | None) -> bool:
+    """Whether the pattern is in an exception's code, details or message."""
+    texts = (getattr(error, "code", None), getattr(error, "meta", None), error)
+    return any(pattern.search(str(each)) for each in texts)
 
 
 def _is_lost(error: Exception) -> bool:

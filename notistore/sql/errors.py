@@ -10,7 +10,13 @@ from ..errors import DuplicateNotification, OutcomeUnknown, StoreError
 from .retry import error_code
 from .work import Work
 
-__all__ = ["duplicate_id", "is_from_server", "store_error"]
+__all__ = ["MISSING_TABLE", "duplicate_id", "is_from_server", "is_missing_table", "store_error"]
+
+MISSING_TABLE: Final = (
+    "notistore's table does not exist. Create it with the store's create_schema(), or with migrations as the adapter's "
+    "page of the documentation shows; if you have, the store is connected to another database or schema"
+)
+"""The message of an error for which `is_missing_table` is true."""
 
 _UNIQUE_VIOLATIONS: Final = (
     re.compile(r"\(id\)=\(([0-9a-f-]{36})\)"),  # PostgreSQL, in any language
@@ -38,7 +44,16 @@ def store_error(work: Work[Any], cause: BaseException) -> StoreError:
             f"the connection was lost during a call ({shown}): it is unknown whether the call took effect. Marks, "
             "deletes and keyed sends may be repeated safely"
         )
+    if is_missing_table(cause):
+        return StoreError(f"{MISSING_TABLE} ({shown})")
     return StoreError(f"the database failed and nothing was changed: {shown}")
+
+
+def is_missing_table(error: BaseException) -> bool:
+    """Whether a driver's error is that a table does not exist."""
+    if isinstance(error, sqlite3.Error):
+        return str(error).startswith("no such table")  # SQLite has no code of its own for it
+    return error_code(error) in ("42P01", 1146)  # PostgreSQL; MySQL and MariaDB
 
 
 def is_from_server(error: BaseException) -> bool:

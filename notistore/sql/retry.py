@@ -26,9 +26,9 @@ def error_code(error: BaseException | None) -> str | int | None:
     """PostgreSQL's SQLSTATE, MySQL's error number or SQLite's primary result code of a driver's error; else None."""
     if (sqlite := getattr(error, "sqlite_errorcode", None)) is not None:
         return int(sqlite) & 0xFF
-    code = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
-    code = code or next(iter(getattr(error, "args", ())), None)
-    return code if isinstance(code, str | int) else None
+    if isinstance(number := next(iter(getattr(error, "args", ())), None), int):
+        return number  # newer drivers of MySQL have a SQLSTATE too, which is HY000 for most errors
+    return getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
 
 
 def is_transient(error: BaseException | None) -> bool:

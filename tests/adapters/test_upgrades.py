@@ -1,4 +1,4 @@
-"""create_schema on the table of another version, by every SQL store: what is missing is created, nothing is lost."""
+"""The table that is missing, or is one of another version, by every SQL store."""
 
 from __future__ import annotations
 
@@ -78,6 +78,18 @@ def shape(faulty: Faulty, url: str) -> tuple[set[str], dict[str, str]]:
 
 def drop_index(faulty: Faulty, url: str, index: str) -> None:
     execute(url, f"DROP INDEX {index} ON {TABLE}" if faulty.server == "mariadb" else f"DROP INDEX {index}")
+
+
+async def test_an_error_about_a_missing_table_says_how_to_create_it(faulty: Faulty, url: str) -> None:
+    async with faulty.open(url, 1) as store:
+        with pytest.raises(StoreError, match=r"table does not exist.*create_schema\(\)"):
+            await store.insert(Notification.new(ME, "t"))
+        with pytest.raises(StoreError, match=r"table does not exist.*create_schema\(\)"):
+            await store.page(ME)
+        with pytest.raises(StoreError, match=r"table does not exist.*create_schema\(\)"):
+            await store.unread_counts([ME])
+        await store.create_schema()
+        assert await store.page(ME) == []
 
 
 async def test_indexes_that_are_missing_are_created_and_rows_stay(faulty: Faulty, url: str) -> None:
