@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final, TypeVar
@@ -29,11 +28,6 @@ __all__ = ["AsyncpgStore", "open_store"]
 T = TypeVar("T")
 
 _DIALECT: Final = Dialect("postgresql", "$")
-_ENDS: Final = re.compile(
-    r"\s*(?:(?P<commit>COMMIT|END)\b|(?:ROLLBACK|ABORT)\s+(?:(?:WORK|TRANSACTION)\s+)?TO\s+(?:SAVEPOINT\s+)?(?P<to>\w+)"
-    r"|(?P<rollback>ROLLBACK|ABORT)\b|SAVEPOINT\s+(?P<savepoint>\w+))",
-    re.IGNORECASE,
-)
 
 
 class AsyncpgStore(SQLStore):
@@ -116,14 +110,14 @@ class _Bound(AsyncBoundHost):
         self._connection = connection
         self._statements = statements
         self._callbacks = TransactionCallbacks()
-        self._watching = self._failed = False
+        self._watching = False
 
     async def perform(self, work: Work[T], /) -> T:
         savepoint = work.begin(self._statements, joined=True)
         if not self._connection.is_in_transaction():
             raise StoreError("there is no transaction to join: enter `async with connection.transaction()` first")
         if not self._watching:
-            self._watching, self._failed = True, False
+            self._watching = True
             self._connection.add_query_logger(self._watch)
         if not savepoint:
             return await work.run_async(_Connection(self._connection))
@@ -137,17 +131,9 @@ class _Bound(AsyncBoundHost):
         asyncio.get_running_loop().call_soon(self._callbacks.add, callback)
 
     def _watch(self, query: Any) -> None:
-        """asyncpg's query logger reports every statement, including those of its own transactions. After a failed
-        statement, COMMIT rolls back until a savepoint is rolled back."""
+        """asyncpg's query logger reports every statement, including those of its own transactions."""
         if isinstance(query.exception, asyncpg.PostgresError):
-            self._failed = True
-        elif query.exception is None and (end := _ENDS.match(query.query)):
-            if end["savepoint"]:
-                self._callbacks.savepoint(end["savepoint"])
-            elif end["to"]:
-                self._failed = False
-                self._callbacks.rolled_back_to(end["to"])
-            else:
-                self._watching = False
-                self._connection.remove_query_logger(self._watch)
-                (self._callbacks.committed if end["commit"] and not self._failed else self._callbacks.rolled_back)()
+            self._callbacks.failed()
+        elif query.exception is None and self._callbacks.executed(query.query):
+            self._watching = False
+            self._connection.remove_query_logger(self._watch)

@@ -41,7 +41,8 @@ The rules for a host:
   disconnected: there an asynchronous host calls `begin` with `autocommit=False`, so that the server rolls back.
 - `fetch` returns rows that iterate over their values in the order selected. Every selected column has a different name,
   so for rows that are mappings `values()` serves. `change` returns the number of rows inserted, updated or deleted; no
-  statement here depends on whether a driver counts matched or changed rows.
+  statement here depends on whether a driver counts matched or changed rows. Over the DB-API's cursors,
+  `CursorConnection` has both.
 - Parameters are str, int, None, list of str or None (PostgreSQL's arrays), and times: aware datetimes for PostgreSQL,
   naive ones in UTC for MySQL and MariaDB, integers for SQLite. No type of the driver or ORM may convert them. The
   placeholder is "?", "%s" or `$1`, according to the `Dialect`, and no statement contains a literal "%".
@@ -50,14 +51,14 @@ The rules for a host:
 - The stores' `create_schema` creates the table as in docs/schema.md; an adapter whose users may add columns overrides
   it.
 - `TransactionCallbacks` collects the callbacks for `after_commit`: report savepoints and the end of the transaction to
-  it. If an application caught an SQL error on PostgreSQL, its COMMIT rolls back without an error: call `is_aborted`
-  before the COMMIT.
+  it, or the statements that are executed. If an application caught an SQL error on PostgreSQL, its COMMIT rolls back
+  without an error: report errors by `failed`, or call `is_aborted` before the COMMIT.
 
 docs/decisions/0030-one-sql-room.md explains why the calls are generators.
 """
 
 from .after_commit import TransactionCallbacks, is_aborted
-from .connection import AsyncBoundHost, AsyncConnection, AsyncHost, BoundHost, Connection, Host
+from .connection import AsyncBoundHost, AsyncConnection, AsyncHost, BoundHost, Connection, CursorConnection, Host
 from .dialect import Dialect
 from .statements import Statement, Statements, statements_for
 from .stores import BoundSQLStore, BoundSyncSQLStore, SQLStore, SyncSQLStore
@@ -74,6 +75,7 @@ __all__ = [
     "BoundSyncSQLStore",
     "Call",
     "Connection",
+    "CursorConnection",
     "Dialect",
     "Host",
     "SQLStore",

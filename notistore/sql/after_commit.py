@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Hashable
 from typing import Any, Final
 
@@ -10,25 +11,53 @@ __all__ = ["TransactionCallbacks", "is_aborted"]
 
 _log = logging.getLogger("notistore")
 
+_STATEMENT: Final = re.compile(
+    r"""\s*(?:SAVEPOINT\s+["`]?(?P<savepoint>\w+)|(?P<commit>COMMIT|END)\b|(?P<rollback>ROLLBACK|ABORT)\b
+    (?:\s+(?:WORK|TRANSACTION))?(?:\s+TO\s+(?:SAVEPOINT\s+)?["`]?(?P<to>\w+))?)""",
+    re.IGNORECASE | re.VERBOSE,
+)
 _PSYCOPG_INERROR: Final = 3  # psycopg.pq.TransactionStatus.INERROR, and psycopg2's TRANSACTION_STATUS_INERROR
 
 
 class TransactionCallbacks:
-    """The callbacks of one transaction. The adapter reports the transaction's savepoints and its end."""
+    """The callbacks of one transaction. The adapter reports the transaction's savepoints and its end: each by its
+    method, or as the text of the statement."""
 
-    __slots__ = ("_callbacks", "_savepoints")
+    __slots__ = ("_aborted", "_callbacks", "_savepoints")
 
     def __init__(self) -> None:
         self._callbacks: list[Callable[[], None]] = []
         self._savepoints: dict[Hashable, int] = {}
+        self._aborted = False
 
     def __bool__(self) -> bool:
         """Whether there is any callback."""
         return bool(self._callbacks)
 
+    def __contains__(self, callback: Callable[[], None]) -> bool:
+        """Whether a COMMIT would now be followed by this callback."""
+        return not self._aborted and callback in self._callbacks
+
     def add(self, callback: Callable[[], None]) -> None:
         """Call `callback` after the commit."""
         self._callbacks.append(callback)
+
+    def executed(self, sql: str) -> bool:
+        """The application or the driver has executed this statement. Returns whether it ended the transaction."""
+        if (found := _STATEMENT.match(sql)) is None:
+            return False
+        if name := found["savepoint"]:
+            self.savepoint(name)
+        elif name := found["to"]:
+            self.rolled_back_to(name)
+        else:
+            (self.committed if found["commit"] else self.rolled_back)()
+            return True
+        return False
+
+    def failed(self) -> None:
+        """A statement has failed on PostgreSQL: COMMIT rolls back, unless a savepoint is rolled back before it."""
+        self._aborted = True
 
     def savepoint(self, name: Hashable) -> None:
         """A savepoint was set: callbacks added from now on are discarded if it is rolled back."""
@@ -36,17 +65,19 @@ class TransactionCallbacks:
 
     def rolled_back_to(self, name: Hashable) -> None:
         """A savepoint was rolled back. An unknown one was set before the first callback."""
+        self._aborted = False
         del self._callbacks[self._savepoints.get(name, 0) :]
 
     def rolled_back(self) -> None:
         """The whole transaction was rolled back."""
+        self._aborted = False
         self._callbacks.clear()
         self._savepoints.clear()
 
     def committed(self) -> None:
         """The outermost transaction has committed: run the callbacks. Their exceptions are logged, not raised."""
-        callbacks, self._callbacks = self._callbacks, []
-        self._savepoints.clear()
+        callbacks = [] if self._aborted else [*self._callbacks]
+        self.rolled_back()
         for callback in callbacks:
             try:
                 callback()

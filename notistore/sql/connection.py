@@ -5,10 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from ..errors import Unsupported
+
 if TYPE_CHECKING:
     from .work import Work
 
-__all__ = ["AsyncBoundHost", "AsyncConnection", "AsyncHost", "BoundHost", "Connection", "Host"]
+__all__ = [
+    "AsyncBoundHost",
+    "AsyncConnection",
+    "AsyncHost",
+    "BoundHost",
+    "Connection",
+    "CursorConnection",
+    "Host",
+]
 
 T = TypeVar("T")
 
@@ -23,6 +33,24 @@ class Connection(Protocol):
     def change(self, sql: str, parameters: Sequence[Any], /) -> int:
         """Execute a statement. Returns how many rows it inserted, updated or deleted."""
         ...
+
+
+class CursorConnection:
+    """A `Connection` for a driver with the DB-API's cursors (PEP 249). The adapter writes `execute`."""
+
+    __slots__ = ()
+
+    def execute(self, sql: str, parameters: Sequence[Any], /) -> Any:
+        """Execute a statement. Returns its cursor."""
+        raise NotImplementedError
+
+    def fetch(self, sql: str, parameters: Sequence[Any], /) -> Sequence[Any]:
+        rows: Sequence[Any] = self.execute(sql, parameters).fetchall()
+        return rows
+
+    def change(self, sql: str, parameters: Sequence[Any], /) -> int:
+        count: int = self.execute(sql, parameters).rowcount
+        return count
 
 
 class AsyncConnection(Protocol):
@@ -65,16 +93,17 @@ class AsyncHost(Protocol):
         return error
 
 
-class BoundHost(Host, Protocol):
-    """A host inside a transaction of the application: every call joins it, and the host never commits."""
-
+class _AfterCommit(Protocol):
     def after_commit(self, callback: Callable[[], None], /) -> None:
         """Call `callback` once the outermost transaction has committed; never if it, or a savepoint that is open now,
-        is rolled back. Raises Unsupported if the driver does not report commits (see `TransactionCallbacks`)."""
-        ...
+        is rolled back. By default raises Unsupported, for drivers that do not report commits; for those that do see
+        `TransactionCallbacks`."""
+        raise Unsupported("this driver does not report when a transaction has committed; publish after it yourself")
 
 
-class AsyncBoundHost(AsyncHost, Protocol):
+class BoundHost(_AfterCommit, Host, Protocol):
+    """A host inside a transaction of the application: every call joins it, and the host never commits."""
+
+
+class AsyncBoundHost(_AfterCommit, AsyncHost, Protocol):
     """An asynchronous `BoundHost`."""
-
-    def after_commit(self, callback: Callable[[], None], /) -> None: ...
