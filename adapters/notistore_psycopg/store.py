@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, nullcontext
 from typing import Any, Final, TypeVar
 
 from psycopg import AsyncConnection, AsyncCursor, Connection, Cursor
@@ -11,13 +11,14 @@ from psycopg.pq import TransactionStatus
 from psycopg.rows import tuple_row
 from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
-from notistore.errors import InvalidArgument, StoreError, Unsupported
+from notistore.errors import InvalidArgument, StoreError
 from notistore.sql import (
     AsyncBoundHost,
     AsyncHost,
     BoundHost,
     BoundSQLStore,
     BoundSyncSQLStore,
+    CursorConnection,
     Dialect,
     Host,
     SQLStore,
@@ -34,6 +35,7 @@ T = TypeVar("T")
 
 _DIALECT: Final = Dialect("postgresql", "%s", times_as_milliseconds=True)
 _BEGIN: Final = "SELECT 1"  # psycopg sends BEGIN before it; without, `transaction()` would begin, and then commit
+_NO_BLOCK: Final = nullcontext()
 
 
 class SyncPsycopgStore(SyncSQLStore):
@@ -94,39 +96,18 @@ async def open_store(url: str) -> AsyncIterator[PsycopgStore]:
         yield store
 
 
-class _Sender:
-    """A psycopg connection as a `notistore.sql.Connection`, independent of the application's cursor and row
-    factories."""
-
-    __slots__ = ("_connection",)
-
-    def __init__(self, connection: Connection[Any]) -> None:
-        self._connection = connection
-
-    def fetch(self, sql: str, parameters: Sequence[Any], /) -> Sequence[Any]:
-        return self._execute(sql, parameters).fetchall()
-
-    def change(self, sql: str, parameters: Sequence[Any], /) -> int:
-        return self._execute(sql, parameters).rowcount
-
-    def _execute(self, sql: str, parameters: Sequence[Any]) -> Cursor[Any]:
-        return Cursor(self._connection, row_factory=tuple_row).execute(sql, parameters)
+class _Cursor(Cursor[Any], CursorConnection):
+    """A psycopg cursor as a `notistore.sql.Connection`."""
 
 
-class _AsyncSender:
-    __slots__ = ("_connection",)
-
-    def __init__(self, connection: AsyncConnection[Any]) -> None:
-        self._connection = connection
-
+class _AsyncCursor(AsyncCursor[Any]):
     async def fetch(self, sql: str, parameters: Sequence[Any], /) -> Sequence[Any]:
-        return await (await self._execute(sql, parameters)).fetchall()
+        await self.execute(sql, parameters)
+        return await self.fetchall()
 
     async def change(self, sql: str, parameters: Sequence[Any], /) -> int:
-        return (await self._execute(sql, parameters)).rowcount
-
-    async def _execute(self, sql: str, parameters: Sequence[Any]) -> AsyncCursor[Any]:
-        return await AsyncCursor(self._connection, row_factory=tuple_row).execute(sql, parameters)
+        await self.execute(sql, parameters)
+        return self.rowcount
 
 
 class _Pool(Host):
@@ -138,20 +119,14 @@ class _Pool(Host):
 
     def perform(self, work: Work[T], /) -> T:
         with self._pool.connection() as connection:
-            if connection.autocommit:
-                return self._perform(connection, work)
-            connection.autocommit = True
+            if switched := not connection.autocommit:
+                connection.autocommit = True
             try:
-                return self._perform(connection, work)
+                with connection.transaction() if work.begin(self._statements) else _NO_BLOCK:
+                    return work.run(_Cursor(connection, row_factory=tuple_row))
             finally:
-                if connection.info.transaction_status == TransactionStatus.IDLE:
+                if switched and connection.info.transaction_status == TransactionStatus.IDLE:
                     connection.autocommit = False
-
-    def _perform(self, connection: Connection[Any], work: Work[T]) -> T:
-        if not work.begin(self._statements):
-            return work.run(_Sender(connection))
-        with connection.transaction():
-            return work.run(_Sender(connection))
 
 
 class _AsyncPool(AsyncHost):
@@ -161,20 +136,14 @@ class _AsyncPool(AsyncHost):
 
     async def perform(self, work: Work[T], /) -> T:
         async with self._pool.connection() as connection:
-            if connection.autocommit:
-                return await self._perform(connection, work)
-            await connection.set_autocommit(True)
+            if switched := not connection.autocommit:
+                await connection.set_autocommit(True)
             try:
-                return await self._perform(connection, work)
+                async with connection.transaction() if work.begin(self._statements) else _NO_BLOCK:
+                    return await work.run_async(_AsyncCursor(connection, row_factory=tuple_row))
             finally:
-                if connection.info.transaction_status == TransactionStatus.IDLE:
+                if switched and connection.info.transaction_status == TransactionStatus.IDLE:
                     await connection.set_autocommit(False)
-
-    async def _perform(self, connection: AsyncConnection[Any], work: Work[T]) -> T:
-        if not work.begin(self._statements):
-            return await work.run_async(_AsyncSender(connection))
-        async with connection.transaction():
-            return await work.run_async(_AsyncSender(connection))
 
 
 class _Bound(BoundHost):
@@ -184,18 +153,15 @@ class _Bound(BoundHost):
         self._connection = connection
         self._statements = statements
 
-    def perform(self, work: Work[T]) -> T:
-        savepoint = work.begin(self._statements, joined=True)
+    def perform(self, work: Work[T], /) -> T:
         idle = _is_idle(self._connection)
-        if not savepoint:
-            return work.run(_Sender(self._connection))
+        cursor = _Cursor(self._connection, row_factory=tuple_row)
+        if not work.begin(self._statements, joined=True):
+            return work.run(cursor)
         if idle:
-            self._connection.execute(_BEGIN)
+            cursor.execute(_BEGIN)
         with self._connection.transaction():
-            return work.run(_Sender(self._connection))
-
-    def after_commit(self, callback: Callable[[], None]) -> None:
-        raise Unsupported("psycopg does not tell when a transaction has committed; publish after it yourself")
+            return work.run(cursor)
 
 
 class _AsyncBound(AsyncBoundHost):
@@ -203,18 +169,15 @@ class _AsyncBound(AsyncBoundHost):
         self._connection = connection
         self._statements = statements
 
-    async def perform(self, work: Work[T]) -> T:
-        savepoint = work.begin(self._statements, joined=True)
+    async def perform(self, work: Work[T], /) -> T:
         idle = _is_idle(self._connection)
-        if not savepoint:
-            return await work.run_async(_AsyncSender(self._connection))
+        cursor = _AsyncCursor(self._connection, row_factory=tuple_row)
+        if not work.begin(self._statements, joined=True):
+            return await work.run_async(cursor)
         if idle:
-            await self._connection.execute(_BEGIN)
+            await cursor.execute(_BEGIN)
         async with self._connection.transaction():
-            return await work.run_async(_AsyncSender(self._connection))
-
-    def after_commit(self, callback: Callable[[], None]) -> None:
-        raise Unsupported("psycopg does not tell when a transaction has committed; publish after it yourself")
+            return await work.run_async(cursor)
 
 
 def _is_idle(connection: Connection[Any] | AsyncConnection[Any]) -> bool:

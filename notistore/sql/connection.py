@@ -36,13 +36,12 @@ class Connection(Protocol):
 
 
 class CursorConnection:
-    """A `Connection` for a driver with the DB-API's cursors (PEP 249). The adapter writes `execute`."""
+    """A `Connection` for drivers with the DB-API's cursors (PEP 249)."""
 
     __slots__ = ()
 
-    def execute(self, sql: str, parameters: Sequence[Any], /) -> Any:
-        """Execute a statement. Returns its cursor."""
-        raise NotImplementedError
+    execute: Callable[..., Any]
+    """`execute(sql, parameters)`, which the subclass has: it executes a statement and returns its cursor."""
 
     def fetch(self, sql: str, parameters: Sequence[Any], /) -> Sequence[Any]:
         rows: Sequence[Any] = self.execute(sql, parameters).fetchall()
