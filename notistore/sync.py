@@ -134,7 +134,9 @@ class SyncInbox:
         the hub has no backplane, or is running already.
         """
         hub = self._inbox.hub
-        if self._is_sync and hub is not None and hub._backplane is not None and hub._loop is None:
+        if not self._is_sync or hub is None or hub._backplane is None:
+            return
+        if hub._loop is None or hub._loop.is_closed():
             self._loop.run(hub.__aenter__())
 
     def close(self) -> None:

@@ -35,9 +35,11 @@ from notistore import (
 )
 from notistore.hub import Subscription
 from notistore.sync import SyncInbox
+from notistore_sqlite import SyncSQLiteStore
 
 from .backplane.processes import ROOT, process, serve
 from .core.eventstream import parse
+from .core.memory_backplane import MemoryBackplane
 from .sync_worker import KEY, STAGES
 
 ADA, BOB = Recipient("ada"), Recipient("bob", tenant="acme")
@@ -316,6 +318,7 @@ FORKS = """
 import os
 from notistore import Inbox, MemoryStore, Recipient
 from notistore.sync import SyncInbox
+from notistore_sqlite import SyncSQLiteStore
 
 inbox = SyncInbox(Inbox(MemoryStore()))
 inbox.send(Recipient("42"), "of the parent")
@@ -411,3 +414,15 @@ async def test_a_worker_drives_a_progress_bar_while_an_asgi_process_streams_it(
             ringing = await export(b"ring\n")  # the same, and its last update makes it unread
             assert [item["readAt"] is None for item in ringing] == [False] * 5 + [True]
             assert (ringing[-1]["version"], await badge()) == (18, 1)
+
+
+def test_an_inbox_that_was_closed_can_be_started_again(tmp_path: Path) -> None:
+    plane = MemoryBackplane()
+    store = SyncSQLiteStore(tmp_path / "inbox.db")
+    store.create_schema()
+    inbox = SyncInbox(store, SseHub(plane))
+    for _ in range(2):
+        with inbox:
+            inbox.send(ADA, "t")
+    store.close()
+    assert (plane.published, inbox.publish_failures) == ([1, 1], 0)

@@ -20,6 +20,7 @@ __all__ = ["CatchUp", "CountsUnread"]
 _log = logging.getLogger("notistore.hub")
 
 _COUNT_BATCH: Final = 100  # recipients counted in one query
+_COUNT_TIMEOUT: Final = 10.0  # seconds for one query, since all other streams wait for it
 _PACE: Final = 0.001  # seconds per recipient: half of the documented 1 ms, since the queries take time too
 
 
@@ -80,7 +81,8 @@ class CatchUp:
 
     async def _count(self, counter: CountsUnread | None, recipients: Sequence[Recipient]) -> Mapping[Recipient, int]:
         try:
-            return {} if counter is None else await counter.unread_counts(recipients)
+            async with asyncio.timeout(_COUNT_TIMEOUT):
+                return {} if counter is None else await counter.unread_counts(recipients)
         except Exception:
             self._failing.log(
                 _log.exception,

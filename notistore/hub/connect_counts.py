@@ -17,7 +17,7 @@ _BATCH: Final = 500  # recipients in one query
 
 
 class ConnectCounts:
-    """Batches calls into queries of many recipients. Cancelling one caller does not cancel the query of the others."""
+    """Batches calls into queries of many recipients. A query is cancelled once all of its callers are."""
 
     def __init__(self) -> None:
         self._open: dict[CountsUnread, _Query] = {}
@@ -28,7 +28,13 @@ class ConnectCounts:
         if query is None or len(query.recipients) >= _BATCH:
             query = self._open[counter] = _Query(counter, self._open)
         query.recipients[recipient] = None
-        await asyncio.wait([query.task])
+        query.callers += 1
+        try:
+            await asyncio.wait([query.task])
+        finally:
+            query.callers -= 1
+            if not query.callers:
+                query.cancel()
         if isinstance(error := query.task.exception(), StoreError):
             # A separate exception for each caller, since each raise would add to the traceback of a shared one.
             raise StoreError(str(error)) from error
@@ -38,10 +44,22 @@ class ConnectCounts:
 class _Query:
     def __init__(self, counter: CountsUnread, open: dict[CountsUnread, _Query]) -> None:
         self.recipients: dict[Recipient, None] = {}
-        self.task = asyncio.create_task(self._run(counter, open))
+        self.callers = 0
+        self._counter = counter
+        self._open = open
+        self.task = asyncio.create_task(self._run())
 
-    async def _run(self, counter: CountsUnread, open: dict[CountsUnread, _Query]) -> Mapping[Recipient, int]:
-        # This task starts in the tick after it was created, so all calls of that tick are collected by now.
-        if open.get(counter) is self:
-            del open[counter]
-        return await counter.unread_counts(list(self.recipients))
+    def cancel(self) -> None:
+        """Cancel the query, unless it is done."""
+        self._close()
+        self.task.cancel()
+
+    async def _run(self) -> Mapping[Recipient, int]:
+        await asyncio.sleep(0)  # collect the calls of this tick, also on a loop whose tasks start eagerly
+        self._close()
+        return await self._counter.unread_counts(list(self.recipients))
+
+    def _close(self) -> None:
+        """Take no further recipients."""
+        if self._open.get(self._counter) is self:
+            del self._open[self._counter]

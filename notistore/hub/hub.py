@@ -84,7 +84,7 @@ class SseHub:
     It may be created anywhere, and belongs to the event loop of its first subscription until that loop is closed.
     `publish`, `broadcast`, `end` and `close` may be called from any thread, `close` from a signal handler too. With a
     backplane, use it as an async context manager in the application's lifespan: it then connects before the first
-    request, and sends published events before the process ends.
+    request, and sends published events before the process ends. It may be entered again after it was closed.
 
     Args:
         backplane: carries events between processes; None for a single process.
@@ -143,6 +143,8 @@ class SseHub:
 
     async def __aenter__(self) -> Self:
         self._join_loop()
+        self._start_relay()  # again, if it was closed on this loop
+        self._closed = False
         return self
 
     async def __aexit__(self, *exc: object) -> None:
@@ -206,8 +208,11 @@ class SseHub:
     def publish_many(self, events: Iterable[tuple[Recipient, Callable[[], Event]]]) -> None:
         """Publish one event to each of many recipients, a hundred per tick so that the event loop is not blocked.
 
-        The hub iterates and calls the functions on its event loop; without a backplane it makes no event for a
-        recipient without a stream. Later calls of `publish` are delivered later. Raises as `publish` does.
+        The hub iterates and calls the functions on its event loop, and logs their errors; without a backplane it makes
+        no event for a recipient without a stream. Later calls of `publish` are delivered later.
+
+        Raises:
+            RuntimeError: it has a backplane, but has not been started on an event loop.
         """
         self._call(self._begin_batch, iter(events))
 
@@ -319,22 +324,25 @@ class SseHub:
         """Publish the next hundred events of `publish_many`."""
         left = SLICE
         while left and self._batches:
-            for publish in islice(self._batches[0], left):
-                publish()
-                left -= 1
-            if left:
+            try:
+                for publish in islice(self._batches[0], left):
+                    left -= 1
+                    publish()
+                is_exhausted = left > 0
+            except Exception:
+                _log.exception("the iterable given to publish_many failed; the events before are published")
+                is_exhausted = True
+            if is_exhausted:
                 self._batches.popleft()
 
     def _make(self, recipient: Recipient, make: Callable[[], Event]) -> None:
         self._published += 1
-        address = key_of(recipient)
-        if self._relay is not None or self._streams.has(address):
-            try:
-                frames = make().encode()
-            except Exception:
-                _log.exception("an event of publish_many could not be made; the others are published")
-                return
-            self._send(address, frames)
+        try:
+            address = key_of(recipient)
+            if self._relay is not None or self._streams.has(address):
+                self._send(address, make().encode())
+        except Exception:
+            _log.exception("an event of publish_many could not be made; the others are published")
 
     def _end_everywhere(self, address: str) -> None:
         self._end_streams(address)
@@ -379,13 +387,13 @@ class SseHub:
     def _call(self, action: Callable[..., None], *arguments: object) -> None:
         """Run this on the hub's event loop: at once if called on it, else soon."""
         loop = self._loop
-        if loop is None:
+        if loop is None or loop.is_closed():
             if self._backplane is None:
-                return  # there was no subscription yet
+                return  # there are no streams
             loop = self._join_loop()
         if self._is_running_here():
             action(*arguments)
-        elif not loop.is_closed():
+        else:
             loop.call_soon_threadsafe(action, *arguments)
 
     def _is_running_here(self) -> bool:
@@ -412,9 +420,12 @@ class SseHub:
             self._forget_loop()
             self._loop = loop
             self._thread = threading.get_ident()
-            if self._backplane is not None:
-                self._relay = Relay(self._backplane, self._secret, self._received, self._missed)
+            self._start_relay()
         return loop
+
+    def _start_relay(self) -> None:
+        if self._backplane is not None and self._relay is None:
+            self._relay = Relay(self._backplane, self._secret, self._received, self._missed)
 
     def _forget_loop(self) -> None:
         """The event loop was closed: drop everything that was scheduled on it."""

@@ -6,7 +6,8 @@ import asyncio
 import selectors
 import signal
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from itertools import chain
 from typing import Any
 
 import pytest
@@ -565,3 +566,30 @@ async def test_of_many_the_one_that_cannot_be_made_is_logged_and_left_out(
         hub.publish_many([(user, lambda: ONE), (user, lambda: Event("notification", object())), (user, lambda: TWO)])
         assert await read(stream) == ONE.encode() + TWO.encode()
     assert "an event of publish_many could not be made" in caplog.text
+
+
+def fail_after(*given: Any) -> Iterator[Any]:
+    yield from given
+    raise ZeroDivisionError
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        lambda user: fail_after((user, lambda: ONE)),
+        lambda user: [(user, lambda: ONE), (user,)],
+        lambda user: [(user, lambda: ONE), (None, lambda: THREE)],
+    ],
+    ids=["an iterable that raises", "no pair", "no recipient"],
+)
+@pytest.mark.parametrize("before", [0, 150], ids=["in the first slice", "in a later slice"])
+async def test_many_that_fail_half_way_delay_no_later_event(
+    user: Recipient, events: Any, before: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    hub = SseHub()
+    async with hub.subscribe(user) as stream:
+        hub.publish_many(chain([(Recipient("other"), lambda: ONE)] * before, events(user)))
+        hub.publish(user, TWO)
+        await hub.flush()
+        assert await read(stream) == ONE.encode() + TWO.encode()
+    assert "publish_many" in caplog.text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -79,6 +80,37 @@ async def test_a_cancelled_stream_cancels_no_other_streams_count() -> None:
         await leaving
     store.may_answer.set()
     assert await staying == 0
+
+
+async def test_a_query_is_cancelled_with_the_last_stream_that_waits_for_it() -> None:
+    hub, store = SseHub(), Counted()
+    inbox = Inbox(store, hub)
+    store.may_answer.clear()
+    for begun in (True, False):
+        counting = [asyncio.create_task(hub.subscribe(user, counter=inbox).unread_count()) for user in USERS[:2]]
+        if begun:
+            await store.called.wait()
+        else:
+            await asyncio.sleep(0)
+        for one in counting:
+            one.cancel()
+        await asyncio.wait(counting)
+        await asyncio.sleep(0)
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+    store.may_answer.set()
+    assert await hub.subscribe(USERS[0], counter=inbox).unread_count() == 0
+    assert store.queries == [2, 1]
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="tasks start eagerly since Python 3.12")
+async def test_a_loop_whose_tasks_start_eagerly_counts_as_any_other() -> None:
+    hub, store = SseHub(), Counted()
+    inbox = Inbox(store, hub)
+    asyncio.get_running_loop().set_task_factory(getattr(asyncio, "eager_task_factory"))  # noqa: B009
+    for _ in range(2):
+        streams = [hub.subscribe(user, counter=inbox) for user in USERS[:3]]
+        assert await asyncio.gather(*(stream.unread_count() for stream in streams)) == [0, 0, 0]
+    assert store.queries == [3, 3]
 
 
 async def test_a_failure_raises_in_every_waiting_stream() -> None:

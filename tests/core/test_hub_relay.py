@@ -108,3 +108,30 @@ async def test_joined_events_are_no_larger_than_a_backplane_has_to_carry() -> No
             hub.publish(USERS[0], Event("large", "x" * 10_000))
         await hub.flush()
         assert plane.published == [4]
+
+
+async def test_a_hub_that_was_closed_can_be_entered_again() -> None:
+    plane = MemoryBackplane()
+    hub = SseHub(plane, secret="only these hubs know")
+    for _ in range(2):
+        async with hub, hub.subscribe(USERS[0]) as stream:
+            hub.publish(USERS[0], Event("notification"))
+            assert await anext(stream) == Event("notification").encode()
+            assert plane.keys == {EVERYONE, key_of(USERS[0])}
+        assert stream.ended == "left"
+    assert plane.published == [1, 1]
+
+
+def test_a_hub_publishes_from_its_next_event_loop_too() -> None:
+    plane = MemoryBackplane()
+    hub = SseHub(plane)
+
+    async def job() -> None:
+        hub.publish(USERS[0], Event("notification"))
+        await hub.flush()
+
+    for _ in range(2):
+        asyncio.run(job())
+    assert plane.published == [1, 1]
+    with pytest.raises(RuntimeError, match="needs an event loop"):
+        hub.publish(USERS[0], Event("notification"))

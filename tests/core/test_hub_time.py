@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Any
 
 from notistore import Recipient, SseHub
 from notistore.hub import Subscription, Writer
-from notistore.hub.events import HEARTBEAT, Event
+from notistore.hub.events import HEARTBEAT, REFETCH, Event
+
+from .memory_backplane import MemoryBackplane
 
 ONE = Event("notification", 1)
 
@@ -214,5 +216,23 @@ def test_heartbeats_and_lifetimes_reach_more_streams_than_are_written_to_in_a_ti
         await clock.advance(45)
         await clock.advance(0)
         assert hub.stats().ended == {"lifetime": 250}
+
+    run(main)
+
+
+def test_a_store_that_does_not_answer_delays_a_refetch_for_seconds_only(user: Recipient) -> None:
+    class Hanging:
+        async def unread_counts(self, recipients: Iterable[Recipient], /) -> Mapping[Recipient, int]:
+            await asyncio.Event().wait()
+            raise AssertionError
+
+    async def main(clock: Clock) -> None:
+        backplane = MemoryBackplane()
+        async with SseHub(backplane) as hub, hub.subscribe(user, counter=Hanging()) as stream:
+            backplane.missed()
+            await clock.advance(1)
+            assert await read_pending(stream) == b""
+            await clock.advance(10)
+            assert await read_pending(stream) == REFETCH.encode()
 
     run(main)
