@@ -154,12 +154,18 @@ async def begin(
     inbox: Inbox, recipient: Recipient, stream: Subscription | None, *, resumed: bool
 ) -> tuple[bytes, bool]:
     """The first bytes of a stream, and whether it continues. It subscribes before it counts, so that no event is
-    missed."""
+    missed. If the store does not answer, it returns soon after the stream has ended, which a shutdown waits for."""
+    limit = close_deadline(stream) if stream is not None and not inbox.blocking else nullcontext()
     try:
-        if stream is not None and stream.counter is not None and supports(inbox.store, "unread_counts"):
-            unread = await stream.unread_count()
-        else:
-            unread = await inbox.unread_count(recipient)
+        async with limit:
+            if stream is not None and stream.counter is not None and supports(inbox.store, "unread_counts"):
+                unread = await stream.unread_count()
+            else:
+                unread = await inbox.unread_count(recipient)
+    except TimeoutError:
+        if not (isinstance(limit, close_deadline) and limit.expired()):
+            raise
+        return f"retry: {_soon()}\n\n".encode(), False
     except StoreError:
         _failing.log(_log.exception, "the store failed while a stream began; the browser will retry")
         return f"retry: {_soon()}\n\n".encode(), False

@@ -1,4 +1,5 @@
-"""A store that does not answer: streams whose clients have left do not count towards the caps."""
+"""A store that does not answer: streams of clients that have left do not count towards the caps, and a stream that ends
+is answered, so that a server can shut down."""
 
 from __future__ import annotations
 
@@ -50,6 +51,19 @@ async def test_a_client_that_leaves_before_the_first_count_leaves_no_stream(
         await asyncio.wait(leaving)
     await until_streams(hub, 0)
     assert hub.stats().ended == {"left": 5}
+
+
+@pytest.mark.parametrize("mount", MOUNTS.values(), ids=MOUNTS.keys())
+async def test_a_stream_that_ends_before_its_first_count_is_answered(uvicorn_server: Served, mount: Mount) -> None:
+    hub = SseHub()
+    uvicorn_server.app = mount.build(Inbox(Hanging(), hub))
+    path = f"{uvicorn_server.url}{mount.prefix}/notifications/stream"
+    async with httpx.AsyncClient(headers={"x-user": "42"}, timeout=60) as client:
+        asking = asyncio.create_task(client.get(path))
+        await until_streams(hub, 1)
+        hub.close()
+        answer = await asking
+    assert (answer.status_code, answer.text[:7], answer.text[-2:]) == (200, "retry: ", "\n\n")
 
 
 async def test_a_client_that_waits_for_a_slow_count_gets_its_stream(
