@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
+import time
 import tomllib
+from urllib.parse import urljoin
 
+import httpx
 import pytest
 
 from tools.checkout import ROOT, tracked
+from tools.servers import free_port
 from tools.site import CONTENTS, contents, rewrite_links
+
+START_TIMEOUT = 120.0
 
 
 @pytest.mark.parametrize("page", tracked(suffix=".md"))
@@ -46,3 +54,32 @@ def test_every_extra_is_explained() -> None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     rows = re.findall(r"^\| (`.+?`) \|", (ROOT / "docs/install.md").read_text(encoding="utf-8"), re.MULTILINE)
     assert sorted(", ".join(rows).replace("`", "").split(", ")) == sorted(extras)
+
+
+def test_every_link_of_llms_txt_leads_to_a_page_of_the_served_site() -> None:
+    pytest.importorskip("zensical", reason="install the site's tools: python3 dev.py docs")
+    address = f"127.0.0.1:{free_port()}"
+    command = [sys.executable, "-m", "tools.site", "--serve", address]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+        try:
+            pages = re.findall(r"\]\(([^)]+)\)", fetched(f"http://{address}/llms.txt", server))
+            assert len(pages) > 50
+            for page in pages:
+                assert fetched(urljoin(f"http://{address}/", page), server)
+        finally:
+            server.terminate()
+
+
+def fetched(url: str, server: subprocess.Popen[bytes]) -> str:
+    """The text at `url`, which may appear only when the site's first build has ended."""
+    until = time.monotonic() + START_TIMEOUT
+    while True:
+        try:
+            if (response := httpx.get(url)).is_success:
+                return response.text
+            found = f"status {response.status_code}"
+        except httpx.TransportError as error:
+            found = repr(error)
+        assert server.poll() is None, "the server has exited"
+        assert time.monotonic() < until, f"{url}: {found}"
+        time.sleep(0.2)

@@ -24,7 +24,18 @@ from typing import Final
 
 from tools.checkout import ROOT, tracked
 
-__all__ = ["CONTENTS", "MODULES", "Entry", "Section", "build", "contents", "prepare", "rewrite_links", "serve"]
+__all__ = [
+    "CONTENTS",
+    "MODULES",
+    "Entry",
+    "Section",
+    "build",
+    "contents",
+    "prepare",
+    "publish_markdown",
+    "rewrite_links",
+    "serve",
+]
 
 CONTENTS: Final = "docs/README.md"
 MODULES: Final = [
@@ -113,23 +124,23 @@ def build() -> int:
     print(done.stdout + done.stderr, end="")
     if done.returncode or "griffe" in done.stderr:  # what docstrings have wrong is only logged
         return 1
-    for page in _PAGES.rglob("*.md"):  # as llms.txt links them
-        shutil.copyfile(page, _SITE / page.relative_to(_PAGES))
+    publish_markdown()
     print(f"{_SITE.relative_to(ROOT)}/index.html")
     return 0
 
 
-def serve() -> int:
-    """Serve the site on localhost, and make its pages anew whenever a source changes."""
+def serve(address: str) -> int:
+    """Serve the site on `address`, a host and port, and rebuild its pages whenever a source changes."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # otherwise the server would outlive this process
     prepare()
     print("The pages are there when the first build has ended, in about half a minute.", flush=True)
-    command = [sys.executable, "-m", "zensical", "serve", "--config-file", str(_CONFIG)]
+    command = [sys.executable, "-m", "zensical", "serve", "--config-file", str(_CONFIG), "--dev-addr", address]
     with subprocess.Popen(command) as server:
         seen = _changed()
         try:
             while server.poll() is None:
                 time.sleep(1)
+                publish_markdown()
                 if (now := _changed()) != seen:
                     seen = now
                     prepare()
@@ -151,6 +162,13 @@ def prepare() -> None:
         _write(_PAGES / _reference_place(module), page)
     _write(_PAGES / "llms.txt", _llms_txt())
     _write(_CONFIG, json.dumps(_configuration(), indent=2))
+
+
+def publish_markdown() -> None:
+    """Write the pages' Markdown, which llms.txt links, into the site, once that is built."""
+    if (_SITE / "llms.txt").exists():
+        for page in _PAGES.rglob("*.md"):
+            _write(_SITE / page.relative_to(_PAGES), page.read_text(encoding="utf-8"))
 
 
 def rewrite_links(text: str, source: str) -> str:
@@ -329,5 +347,12 @@ def _write(path: Path, text: str) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="dev.py docs", description=__doc__.partition("\n")[0])
-    parser.add_argument("--serve", action="store_true", help="serve it on http://localhost:8000 and follow your edits")
-    sys.exit(serve() if parser.parse_args().serve else build())
+    parser.add_argument(
+        "--serve",
+        nargs="?",
+        const="localhost:8000",
+        metavar="HOST:PORT",
+        help="serve it, by default on localhost:8000, and rebuild it whenever a file changes",
+    )
+    address: str | None = parser.parse_args().serve
+    sys.exit(serve(address) if address else build())
