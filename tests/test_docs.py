@@ -1,17 +1,23 @@
-"""Every relative link leads somewhere, on GitHub and on the site; every page and every extra is listed."""
+"""The pages: links lead somewhere, on GitHub and on the site; pages and extras are listed; snippets of the inbox run."""
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
+import textwrap
 import time
 import tomllib
+from inspect import CO_COROUTINE
+from pathlib import Path
+from typing import Any
 from urllib.parse import urljoin
 
 import httpx
 import pytest
 
+from notistore import Recipient
 from tools.checkout import ROOT, tracked
 from tools.servers import free_port
 from tools.site import CONTENTS, contents, rewrite_links
@@ -54,6 +60,36 @@ def test_every_extra_is_explained() -> None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     rows = re.findall(r"^\| (`.+?`) \|", (ROOT / "docs/install.md").read_text(encoding="utf-8"), re.MULTILINE)
     assert sorted(", ".join(rows).replace("`", "").split(", ")) == sorted(extras)
+
+
+async def test_the_snippets_of_the_inbox_page_run_one_after_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # the page's store is an SQLite file in the working directory
+    names = await run_snippets("docs/inbox.md")
+    try:
+        await names["invite"]({Recipient("1"): "A1", Recipient("2"): "A2"})
+        await names["comment_added"]("Grace", {"en": [Recipient("1")], "de": [Recipient("2")]})
+        titles = [[row.data["title"] for row in await names["inbox"].page(Recipient(id))] for id in "12"]
+        assert titles == [["Grace commented", f"Your seat is A{id}", "Sunday, 02:00 UTC"] for id in "12"]
+        assert names["invoice"].number == 7
+    finally:
+        await names["async_engine"].dispose()
+
+
+async def run_snippets(page: str) -> dict[str, Any]:
+    """Run each Python block of a page, in the names of those before it. Returns the names."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    names: dict[str, Any] = {"__name__": "snippets"}
+    for block in re.finditer(r"^( *)```python\n(.*?)^\1```", text, re.DOTALL | re.MULTILINE):
+        lines = "\n" * (text.count("\n", 0, block.start()) + 1)  # so that a traceback shows the page's line
+        code = compile(
+            lines + textwrap.dedent(block[2]), page, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True
+        )
+        result = eval(code, names)
+        if code.co_flags & CO_COROUTINE:
+            await result
+    return names
 
 
 def test_every_link_of_llms_txt_leads_to_a_page_of_the_served_site() -> None:
