@@ -1,4 +1,4 @@
-"""The pages: links lead somewhere, on GitHub and on the site; pages and extras are listed; snippets of the inbox run."""
+"""The pages: every link leads somewhere, every page and extra is listed, and the snippets of the inbox page run."""
 
 from __future__ import annotations
 
