@@ -5,19 +5,20 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from os import PathLike, fspath
 from typing import Any, Final, TypeVar
 
-from notistore.errors import InvalidArgument, StoreError, Unsupported
+from notistore.errors import InvalidArgument, StoreError
 from notistore.sql import (
     AsyncBoundHost,
     AsyncHost,
     BoundHost,
     BoundSQLStore,
     BoundSyncSQLStore,
+    CursorConnection,
     Dialect,
     Host,
     SQLStore,
@@ -27,6 +28,7 @@ from notistore.sql import (
     Work,
     statements_for,
 )
+from notistore.sql.cancellation import finished
 
 __all__ = ["SQLiteStore", "SyncSQLiteStore", "open_store"]
 
@@ -69,14 +71,12 @@ class SQLiteStore(SQLStore):
     part of the contract. Arguments as for `SyncSQLiteStore`."""
 
     def __init__(self, path: str | PathLike[str], *, table: Table = Table(), timeout: float = 5.0) -> None:  # noqa: B008
-        pool = _pool(path, table, timeout)
-        self._statements = pool.statements
-        self._threads = _Threads(pool)
+        self._threads = _Threads(_pool(path, table, timeout))
         super().__init__(self._threads)
 
     def bind(self, session: object) -> BoundSQLStore:
         """As `SyncSQLiteStore.bind`; calls run in the calling thread, where the application uses its connection."""
-        return BoundSQLStore(_AsyncBound(session, self._statements))
+        return BoundSQLStore(_AsyncBound(_Bound(session, self._threads.pool.statements)))
 
     async def close(self) -> None:
         """Wait for running calls, then close the connections."""
@@ -98,12 +98,8 @@ async def open_store(url: str) -> AsyncIterator[SQLiteStore]:
         await store.close()
 
 
-class _Connection(sqlite3.Connection):
-    def fetch(self, sql: str, parameters: Sequence[Any], /) -> Sequence[Any]:
-        return self.execute(sql, parameters).fetchall()
-
-    def change(self, sql: str, parameters: Sequence[Any], /) -> int:
-        return self.execute(sql, parameters).rowcount
+class _Connection(sqlite3.Connection, CursorConnection):
+    """A connection of sqlite3 as a `notistore.sql.Connection`."""
 
 
 class _Pool(Host):
@@ -115,13 +111,13 @@ class _Pool(Host):
         self._timeout = timeout
         self._idle: list[_Connection] = []
 
-    def perform(self, work: Work[T], /, under_way: _UnderWay | None = None) -> T:
+    def perform(self, work: Work[T], /, in_use: _InUse | None = None) -> T:
         try:
             connection = self._idle.pop()
         except IndexError:
             connection = self._open()
-        if under_way is not None:
-            under_way.add(work, connection)
+        if in_use is not None:
+            in_use[work] = connection
         try:
             if not work.begin(self.statements):
                 return work.run(connection)
@@ -134,8 +130,8 @@ class _Pool(Host):
                 connection.execute("ROLLBACK")
             raise
         finally:
-            if under_way is not None:
-                under_way.remove(work)
+            if in_use is not None:
+                del in_use[work]
             self._idle.append(connection)
 
     def close(self) -> None:
@@ -163,29 +159,25 @@ class _OneConnection(_Pool):
         super().__init__(path, table, timeout)
         self._turn = threading.Lock()
 
-    def perform(self, work: Work[T], /, under_way: _UnderWay | None = None) -> T:
+    def perform(self, work: Work[T], /, in_use: _InUse | None = None) -> T:
         with self._turn:
-            return super().perform(work, under_way)
+            return super().perform(work, in_use)
 
 
-class _UnderWay:
+class _InUse(dict[Work[Any], _Connection]):
     """The connections that calls are using."""
 
     def __init__(self) -> None:
-        self._connections: dict[Work[Any], _Connection] = {}
         self._lock = threading.Lock()
 
-    def add(self, work: Work[Any], connection: _Connection) -> None:
-        self._connections[work] = connection
-
-    def remove(self, work: Work[Any]) -> None:
+    def __delitem__(self, work: Work[Any]) -> None:
         with self._lock:
-            del self._connections[work]
+            super().__delitem__(work)
 
     def interrupt(self, work: Work[Any]) -> None:
         """Interrupt the statement of a call, if it is running."""
         with self._lock:
-            if (connection := self._connections.get(work)) is not None:
+            if (connection := self.get(work)) is not None:
                 connection.interrupt()
 
 
@@ -193,28 +185,27 @@ class _Threads(AsyncHost):
     """Runs each call of a pool in a thread, and rolls back a cancelled one."""
 
     def __init__(self, pool: _Pool) -> None:
-        self._pool = pool
+        self.pool = pool
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="notistore-sqlite")
-        self._under_way = _UnderWay()
+        self._in_use = _InUse()
 
     async def perform(self, work: Work[T], /) -> T:
-        call = self._threads.submit(self._pool.perform, work, self._under_way)
+        call = self._threads.submit(self.pool.perform, work, self._in_use)
         try:
             return await asyncio.wrap_future(call)
         except asyncio.CancelledError:
-            self._under_way.interrupt(work)
             if not call.cancelled():  # until its thread has finished, it may still commit
-                finished = asyncio.wrap_future(call)
-                finished.add_done_callback(lambda done: done.cancelled() or done.exception())
-                await asyncio.wait([finished])
+                self._in_use.interrupt(work)
+                with suppress(Exception):
+                    await finished(asyncio.wrap_future(call))
             raise
 
     async def close(self) -> None:
         await asyncio.to_thread(self._threads.shutdown)
-        self._pool.close()
+        self.pool.close()
 
 
-class _Bound(BoundHost):
+class _Bound(BoundHost, CursorConnection):
     """Runs each call on the application's connection, in its transaction."""
 
     def __init__(self, session: object, statements: Statements) -> None:
@@ -223,7 +214,7 @@ class _Bound(BoundHost):
         self._connection = session
         self._statements = statements
 
-    def perform(self, work: Work[T]) -> T:
+    def perform(self, work: Work[T], /) -> T:
         savepoint = work.begin(self._statements, joined=True)
         if work.writes and not self._connection.in_transaction:
             if self._connection.isolation_level is None:
@@ -240,30 +231,18 @@ class _Bound(BoundHost):
         finally:
             self.execute("RELEASE notistore")
 
-    def execute(self, sql: str, parameters: Sequence[Any] = ()) -> sqlite3.Cursor:
+    def execute(self, sql: str, parameters: Sequence[Any] = (), /) -> sqlite3.Cursor:
         cursor = self._connection.cursor()
         cursor.row_factory = None  # the application may have set another for the connection
         return cursor.execute(sql, parameters)
 
-    def fetch(self, sql: str, parameters: Sequence[Any], /) -> Sequence[Any]:
-        return self.execute(sql, parameters).fetchall()
-
-    def change(self, sql: str, parameters: Sequence[Any], /) -> int:
-        return self.execute(sql, parameters).rowcount
-
-    def after_commit(self, callback: Callable[[], None]) -> None:
-        raise Unsupported("sqlite3 does not tell when a transaction has committed; publish after it yourself")
-
 
 class _AsyncBound(AsyncBoundHost):
-    def __init__(self, session: object, statements: Statements) -> None:
-        self._bound = _Bound(session, statements)
+    def __init__(self, bound: _Bound) -> None:
+        self._bound = bound
 
-    async def perform(self, work: Work[T]) -> T:
+    async def perform(self, work: Work[T], /) -> T:
         return self._bound.perform(work)
-
-    def after_commit(self, callback: Callable[[], None]) -> None:
-        self._bound.after_commit(callback)
 
 
 def _pool(path: str | PathLike[str], table: Table, timeout: float) -> _Pool:

@@ -26,7 +26,7 @@ async def acquired(acquiring: Coroutine[Any, Any, C], release: Callable[[C], Awa
         raise
 
 
-async def finished(work: Coroutine[Any, Any, T]) -> T:
+async def finished(work: Awaitable[T]) -> T:
     """The result of `work`. If the caller is cancelled meanwhile, `work` ends first, and the cancellation continues
     after that."""
     task = asyncio.ensure_future(work)
