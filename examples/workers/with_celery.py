@@ -23,7 +23,7 @@ def start(**_: object) -> None:
 
 @worker_process_shutdown.connect
 def close(**_: object) -> None:
-    inbox.close()  # what was published leaves first
+    inbox.close()  # waits until published events have been sent
 
 
 @app.task

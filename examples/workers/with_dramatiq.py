@@ -20,7 +20,7 @@ class InboxMiddleware(dramatiq.Middleware):
         inbox.start()  # after the fork
 
     def after_worker_shutdown(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
-        inbox.close()  # what was published leaves first
+        inbox.close()  # waits until published events have been sent
 
 
 broker = RedisBroker(url=REDIS)

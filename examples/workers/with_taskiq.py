@@ -21,7 +21,7 @@ inbox = Inbox(make_async_store(), hub)
 
 @broker.on_event(TaskiqEvents.WORKER_SHUTDOWN)
 async def close(state: TaskiqState) -> None:
-    await hub.aclose()  # what was published leaves first
+    await hub.aclose()  # waits until published events have been sent
 
 
 @broker.task("remind")

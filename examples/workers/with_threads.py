@@ -13,7 +13,7 @@ from notistore import Recipient
 
 if __name__ == "__main__":
     ada = Recipient(sys.argv[1])
-    # The threads are done before the inbox closes, which waits until what was published has left.
+    # The pool shuts down before the inbox closes, which waits until published events have been sent.
     with make_sync_inbox() as inbox, ThreadPoolExecutor(8) as pool:
         sent = [pool.submit(inbox.send, ada, "reminder", {"number": n}, key=f"reminder:{n}") for n in range(1000)]
         for each in sent:
