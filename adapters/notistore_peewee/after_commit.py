@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 from peewee import PostgresqlDatabase, QueryEvent
 
@@ -17,9 +17,6 @@ from notistore.errors import StoreError, Unsupported
 from notistore.sql import TransactionCallbacks
 
 __all__ = ["after_commit"]
-
-_SAVEPOINT: Final = "SAVEPOINT "
-_ROLLBACK: Final = "ROLLBACK TO SAVEPOINT "
 
 
 def after_commit(database: Any, callback: Callable[[], None]) -> None:
@@ -36,21 +33,14 @@ def after_commit(database: Any, callback: Callable[[], None]) -> None:
                 "Peewee does not report the commits of a manual_commit() block; publish after the commit yourself"
             ) from error
     _watch(database, waiting)
-    waiting.callbacks.add(callback)
+    waiting.add(callback)
 
 
-class _Waiting:
-    """The callbacks of one transaction, kept among Peewee's own, and whether PostgreSQL has aborted it."""
-
-    def __init__(self) -> None:
-        self.callbacks = TransactionCallbacks()
-        self.aborted = False
+class _Waiting(TransactionCallbacks):
+    """The callbacks of one transaction, kept among Peewee's own."""
 
     def __call__(self) -> None:
-        if self.aborted:
-            self.callbacks.rolled_back()
-        else:
-            self.callbacks.committed()
+        self.committed()
 
 
 def _waiting(database: Any) -> _Waiting | None:
@@ -64,15 +54,14 @@ def _watch(database: Any, waiting: _Waiting) -> None:
         database.query_hooks.append(_QueryHook(database))
     for depth, block in enumerate(database._state.transactions):
         if hasattr(block, "_tx") and "arollback" not in vars(block):
-            waiting.callbacks.savepoint(block)
+            waiting.savepoint(block)
             block.arollback = partial(_rolled_back, block.arollback, waiting, block)
             if depth == 0:
                 block.acommit = partial(_committed, block.acommit, waiting)
 
 
 async def _rolled_back(arollback: Callable[..., Any], waiting: _Waiting, block: object, begin: bool = True) -> None:
-    waiting.callbacks.rolled_back_to(block)
-    waiting.aborted = False
+    waiting.rolled_back_to(block)
     await arollback(begin)
 
 
@@ -90,9 +79,7 @@ class _QueryHook:
         if (waiting := _waiting(self._database)) is None:
             return
         if event.exception is not None:
-            waiting.aborted = self._aborts
-        elif event.sql.startswith(_SAVEPOINT):
-            waiting.callbacks.savepoint(event.sql.removeprefix(_SAVEPOINT))
-        elif event.sql.startswith(_ROLLBACK):
-            waiting.callbacks.rolled_back_to(event.sql.removeprefix(_ROLLBACK))
-            waiting.aborted = False
+            if self._aborts:
+                waiting.failed()
+        elif "SAVEPOINT" in event.sql:
+            waiting.executed(event.sql)

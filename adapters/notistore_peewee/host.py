@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -43,6 +43,7 @@ class PeeweeHost:
         self._is_async = is_async(self.database)
         # MySQL and MariaDB would finish and commit the statement of a cancelled call.
         self._autocommit = not (self._is_async and isinstance(self.database, MySQLDatabase))
+        self._begin = ("IMMEDIATE",) if isinstance(self.database, SqliteDatabase) else ()
         self._known: Statements | None = None
 
     def perform(self, work: Work[T]) -> T:
@@ -62,8 +63,7 @@ class PeeweeHost:
     def _perform_alone(self, work: Work[T]) -> T:
         if not work.begin(self._statements(), autocommit=self._autocommit):
             return work.run(self)
-        database = self.database
-        with database.atomic("IMMEDIATE") if _is_sqlite(database) else database.atomic():
+        with self.database.atomic(*self._begin):
             return work.run(self)
 
     def fetch(self, sql: str, parameters: Sequence[Any], /) -> Sequence[Any]:
@@ -100,39 +100,34 @@ class AsyncPeeweeHost:
         cancelled = 0 if task is None else task.cancelling()
         try:
             result: T = await self._host.database.run(self._host.perform, work)
+            return result
         except Exception:
             # aiomysql raises an error when a cancelled call rolls back, which would hide the cancellation.
             if task is not None and task.cancelling() > cancelled:
                 raise asyncio.CancelledError from None
             raise
-        return result
-
-
-def _is_sqlite(database: Any) -> bool:
-    return isinstance(database, SqliteDatabase)
 
 
 @contextmanager
 def _connected(database: Any) -> Iterator[None]:
     opened = database.is_closed()
     if opened and is_async(database):
-        _wait_for(_open(database))
+        from playhouse.pwasyncio import await_  # type: ignore[import-untyped]
+
+        # `aconnect` loses a connection that the pool hands to a task cancelled meanwhile.
+        connection = await_(acquired(database._acquire_conn_async(), database._release_conn))
+        database._state.set_connection(connection)
     elif opened or is_async(database):  # an asynchronous one replaces a connection that broke
         database.connect()
     try:
         yield
     except asyncio.CancelledError:
-        if _is_sqlite(database):
+        if isinstance(database, SqliteDatabase):
             _finish_cancelled(database)
         raise
     finally:
         if opened:
             _close(database)
-
-
-async def _open(database: Any) -> None:
-    """What `aconnect` does; that loses a connection which the pool hands to a task cancelled meanwhile."""
-    database._state.set_connection(await acquired(database._acquire_conn_async(), database._release_conn))
 
 
 def _finish_cancelled(database: Any) -> None:
@@ -147,9 +142,3 @@ def _close(database: Any) -> None:
         database.close()
     except Exception:
         _log.warning("closing a connection failed; its transactions are not affected", exc_info=True)
-
-
-def _wait_for(awaitable: Awaitable[None]) -> None:
-    from playhouse.pwasyncio import await_  # type: ignore[import-untyped]
-
-    await_(awaitable)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -21,7 +20,7 @@ from peewee import (
 
 from notistore.errors import InvalidArgument
 from notistore.sql import Dialect
-from notistore.sql.rows import encoded, time_encoder, utc
+from notistore.sql.rows import decoded, encoded, time_encoder, utc
 from notistore.sql.table import INDEXES, column_type
 
 __all__ = ["dialect_of", "is_async", "notification_model"]
@@ -65,9 +64,8 @@ class UtcTimeField(_SharedType):
     """A UTC instant in whole milliseconds: timestamptz(3), datetime(3) in UTC, or milliseconds since 1970 in SQLite."""
 
     def db_value(self, value: datetime | None) -> datetime | int | None:
-        if value is None:
-            return None
-        return time_encoder(dialect_of(self.model._meta.database).name)(value.astimezone(UTC))
+        to_column = time_encoder(dialect_of(self.model._meta.database).name)
+        return None if value is None else to_column(value.astimezone(UTC))
 
     def python_value(self, value: datetime | int | None) -> datetime | None:
         return None if value is None else utc(value)
@@ -80,7 +78,7 @@ class DataField(_SharedType):
         return encoded(value)
 
     def python_value(self, value: Any) -> Any:
-        return json.loads(value) if isinstance(value, str | bytes) else value
+        return decoded(value)
 
 
 def notification_model(database: Any, table_name: str = "notistore_notifications") -> type[Model]:

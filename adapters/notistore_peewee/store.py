@@ -28,11 +28,7 @@ class SyncPeeweeStore(SyncSQLStore):
     """
 
     def __init__(self, database: Any, *, model: type[Model] | None = None) -> None:
-        if is_async(database):
-            raise InvalidArgument(
-                "database", f"expected a synchronous database, got {database!r}; use PeeweeStore for it"
-            )
-        self.model = _model(database, model)
+        self.model = _model(database, model, asynchronous=False)
         self.database = database
         super().__init__(PeeweeHost(self.model))
 
@@ -59,12 +55,7 @@ class PeeweeStore(SQLStore):
     """
 
     def __init__(self, database: Any, *, model: type[Model] | None = None) -> None:
-        if not is_async(database):
-            raise InvalidArgument(
-                "database",
-                f"expected a database of playhouse.pwasyncio, got {database!r}; use SyncPeeweeStore for others",
-            )
-        self.model = _model(database, model)
+        self.model = _model(database, model, asynchronous=True)
         self.database = database
         super().__init__(AsyncPeeweeHost(PeeweeHost(self.model)))
 
@@ -79,12 +70,15 @@ class PeeweeStore(SQLStore):
         return BoundSQLStore(AsyncPeeweeHost(PeeweeHost(self.model, bound=True)))
 
 
-def _model(database: Any, model: type[Model] | None) -> Any:
+def _model(database: Any, model: Any, *, asynchronous: bool) -> Any:
+    if is_async(database) != asynchronous:
+        expected = "a database of playhouse.pwasyncio" if asynchronous else "a synchronous database"
+        other = SyncPeeweeStore if asynchronous else PeeweeStore
+        raise InvalidArgument("database", f"expected {expected}, got {database!r}; use {other.__name__} for it")
     if model is None:
         return notification_model(database)
-    its: Any = model
-    if its._meta.database is not database:
-        raise InvalidArgument("model", f"expected one that is bound to {database!r}, not to {its._meta.database!r}")
+    if model._meta.database is not database:
+        raise InvalidArgument("model", f"expected one that is bound to {database!r}, not to {model._meta.database!r}")
     return model
 
 
