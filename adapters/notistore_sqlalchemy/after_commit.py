@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any, Final
 
 from sqlalchemy import Connection, Dialect, PoolProxiedConnection, TwoPhaseTransaction
@@ -19,7 +20,11 @@ from notistore.sql import TransactionCallbacks, is_aborted
 __all__ = ["after_commit"]
 
 _KEY: Final = "notistore.after_commit"
-_WRAPPED: Final = ("do_commit", "do_rollback", "do_savepoint", "do_rollback_to_savepoint")
+_REPORTS: Final[dict[str, Callable[..., None]]] = {
+    "do_rollback": TransactionCallbacks.rolled_back,
+    "do_savepoint": TransactionCallbacks.savepoint,
+    "do_rollback_to_savepoint": TransactionCallbacks.rolled_back_to,
+}
 _lock = threading.Lock()
 
 
@@ -31,63 +36,52 @@ def after_commit(connection: Connection, callback: Callable[[], None]) -> None:
             "SQLAlchemy does not report commits of two-phase transactions; publish after the commit yourself"
         )
     _wrap(connection.dialect)
-    # Kept with the pooled connection, which is passed to the dialect's methods.
-    connection.info.setdefault(_KEY, TransactionCallbacks()).add(callback)
+    _callbacks(connection).add(callback)
 
 
-def _wrap(dialect: Dialect) -> None:
+def _wrap(dialect: Any) -> None:
     """Make this engine's dialect report commits, rollbacks and savepoints; once per dialect."""
     with _lock:
         if _KEY in vars(dialect):
             return
-        plain = {name: getattr(dialect, name) for name in _WRAPPED}
+        commit = dialect.do_commit
 
         def do_commit(connection: PoolProxiedConnection) -> None:
-            # Removed before the commit: SQLAlchemy does not roll back after a failed one.
-            callbacks = _take(connection)
-            committed = callbacks is not None and not _is_rollback(dialect, connection)
-            plain["do_commit"](connection)
-            if callbacks is not None and committed:
-                callbacks.committed()
+            callbacks = _callbacks(connection)
+            callbacks.aborted = bool(callbacks) and _is_aborted(dialect, connection)
+            with callbacks.committing():
+                commit(connection)
 
-        def do_rollback(connection: PoolProxiedConnection) -> None:
-            _take(connection)
-            plain["do_rollback"](connection)
-
-        def do_savepoint(connection: Connection, name: str) -> None:
-            if callbacks := connection.info.get(_KEY):
-                callbacks.savepoint(name)
-            plain["do_savepoint"](connection, name)
-
-        def do_rollback_to_savepoint(connection: Connection, name: str) -> None:
-            if callbacks := connection.info.get(_KEY):
-                callbacks.rolled_back_to(name)
-            plain["do_rollback_to_savepoint"](connection, name)
-
-        mine = (do_commit, do_rollback, do_savepoint, do_rollback_to_savepoint)
-        vars(dialect).update(zip(_WRAPPED, mine, strict=True))
+        for name, report in _REPORTS.items():
+            setattr(dialect, name, _reporting(report, getattr(dialect, name)))
+        dialect.do_commit = do_commit
         vars(dialect)[_KEY] = True
 
 
-def _take(connection: Any) -> TransactionCallbacks | None:
-    """A bare DBAPI connection, which SQLAlchemy sometimes passes, has none: callbacks are kept with the pooled one."""
-    if not isinstance(connection, PoolProxiedConnection):
-        return None
-    callbacks: TransactionCallbacks | None = connection.info.pop(_KEY, None)
-    return callbacks or None
+def _reporting(report: Callable[..., None], method: Callable[..., None]) -> Callable[..., None]:
+    def reporting(connection: Any, *name: str) -> None:
+        report(_callbacks(connection), *name)
+        method(connection, *name)
+
+    return reporting
 
 
-def _is_rollback(dialect: Dialect, connection: PoolProxiedConnection) -> bool:
-    """Whether the COMMIT will roll back, as PostgreSQL does without an error after a failed statement."""
+def _callbacks(connection: Any) -> TransactionCallbacks:
+    """Kept with the pooled connection. A bare DBAPI connection, which SQLAlchemy sometimes passes, has none."""
+    callbacks = TransactionCallbacks()
+    if isinstance(connection, Connection | PoolProxiedConnection):
+        callbacks = connection.info.setdefault(_KEY, callbacks)
+    return callbacks
+
+
+def _is_aborted(dialect: Dialect, connection: PoolProxiedConnection) -> bool:
     if dialect.name != "postgresql":
         return False
     if (aborted := is_aborted(connection.driver_connection)) is not None:
         return aborted
-    cursor = connection.cursor()
     try:
-        cursor.execute("SELECT 1")
+        with closing(connection.cursor()) as cursor:
+            cursor.execute("SELECT 1")
     except Exception:
         return True
-    finally:
-        cursor.close()
     return False

@@ -6,6 +6,7 @@ The asynchronous hosts run the same blocking code by SQLAlchemy's `run_sync` (gr
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import Connection, Engine, Table
@@ -21,21 +22,30 @@ from notistore.sql.cancellation import finished
 from .after_commit import after_commit
 from .schema import MYSQL
 
-__all__ = ["AsyncBoundHost", "AsyncEngineHost", "BoundHost", "EngineHost", "StatementsOf"]
+__all__ = ["AsyncBoundHost", "AsyncEngineHost", "BoundHost", "EngineHost"]
 
 T = TypeVar("T")
 
-_PLACEHOLDERS: Final = {"qmark": "?", "numeric_dollar": "$", "format": "%s", "pyformat": "%s"}
+_PLACEHOLDERS: Final[dict[str, Any]] = {"qmark": "?", "numeric_dollar": "$", "format": "%s", "pyformat": "%s"}
 
 
-class EngineHost:
+class _Host:
+    def cause(self, error: Exception) -> BaseException:
+        """The driver's error. SQLAlchemy's error contains the parameters, users' data that must not be logged."""
+        if not isinstance(error, DBAPIError) or error.orig is None:
+            return error
+        # The errors of SQLAlchemy's asyncpg dialect lack the detail.
+        return error.orig.__cause__ or error.orig
+
+
+class EngineHost(_Host):
     """Runs each call on a connection of the engine, in its own transaction."""
 
-    def __init__(self, engine: Engine, statements: StatementsOf) -> None:
+    def __init__(self, engine: Engine, table: Table) -> None:
         self._engine = engine
         # PostgreSQL's drivers switch to autocommit without a round trip, and save two: BEGIN and COMMIT.
         self._autocommit = engine.dialect.name == "postgresql"
-        self._statements = statements
+        self._table = table
 
     def perform(self, work: Work[T]) -> T:
         with self._engine.connect() as connection:
@@ -43,12 +53,10 @@ class EngineHost:
 
     def run(self, connection: Connection, work: Work[T]) -> T:
         """Make one attempt on a connection of the engine."""
-        if not self._autocommit:  # MySQL and MariaDB are distinguished once connected
-            work.begin(self._statements(connection), autocommit=False)
-        elif not work.begin(self._statements(connection)):
+        commits = work.begin(_statements_of(self._table, connection), autocommit=self._autocommit)
+        if self._autocommit and not commits:
             # Not an option of the engine: a task cancelled while `connect` sets it would leave the connection behind.
             connection.execution_options(isolation_level="AUTOCOMMIT")
-        commits = work.uncommitted
         result = work.run(_Sender(connection))
         if commits:
             try:
@@ -61,40 +69,35 @@ class EngineHost:
                 raise
         return result
 
-    def cause(self, error: Exception) -> BaseException:
-        return driver_error(error)
 
-
-class AsyncEngineHost:
+class AsyncEngineHost(_Host):
     """The same for an AsyncEngine."""
 
-    def __init__(self, engine: AsyncEngine, statements: StatementsOf) -> None:
+    def __init__(self, engine: AsyncEngine, table: Table) -> None:
         self._engine = engine
-        self._host = EngineHost(engine.sync_engine, statements)
-        self.cause = self._host.cause
+        self._host = EngineHost(engine.sync_engine, table)
 
     async def perform(self, work: Work[T]) -> T:
-        if self._engine.dialect.name != "sqlite":
-            return await self._perform(work)
+        call = self._perform(work)
         # SQLAlchemy closes the connection of a cancelled statement, which keeps its locks while its thread executes the
-        # statement and while something refers to its cursors. So the call ends first, and is cancelled after that.
-        return await finished(self._perform(work))
+        # statement and while something refers to its cursors. So there the call ends before it is cancelled.
+        return await (finished(call) if self._engine.dialect.name == "sqlite" else call)
 
     async def _perform(self, work: Work[T]) -> T:
         async with self._engine.connect() as connection:
             return await connection.run_sync(self._host.run, work)
 
 
-class BoundHost:
+class BoundHost(_Host):
     """Runs each call on the connection of the application's session, in its transaction."""
 
-    def __init__(self, session: Session | Connection, statements: StatementsOf) -> None:
+    def __init__(self, session: Session | Connection, table: Table) -> None:
         self._session = session
-        self._statements = statements
+        self._table = table
 
     def perform(self, work: Work[T]) -> T:
         connection = self.connection()
-        if not work.begin(self._statements(connection), joined=True):
+        if not work.begin(_statements_of(self._table, connection), joined=True):
             return work.run(_Sender(connection))
         if connection.dialect.name == "sqlite":
             _begin_in_sqlite(connection)
@@ -105,35 +108,27 @@ class BoundHost:
         """The session's own, for this table where it has several databases; unlike `execute` this flushes nothing."""
         if isinstance(self._session, Connection):
             return self._session
-        return self._session.connection(bind_arguments={"clause": self._statements.table})
-
-    def cause(self, error: Exception) -> BaseException:
-        return driver_error(error)
+        return self._session.connection(bind_arguments={"clause": self._table})
 
     def after_commit(self, callback: Callable[[], None]) -> None:
         after_commit(self.connection(), callback)
 
 
-class AsyncBoundHost:
+class AsyncBoundHost(_Host):
     """The same for an AsyncSession or AsyncConnection."""
 
-    def __init__(self, session: AsyncSession | AsyncConnection, statements: StatementsOf) -> None:
-        self._session = session
-        self._statements = statements
+    def __init__(self, session: AsyncSession | AsyncConnection, table: Table) -> None:
+        self._run_sync: Any = session.run_sync
+        self._table = table
         self._joined: Connection | None = None
 
     async def perform(self, work: Work[T]) -> T:
         def run(session: Session | Connection) -> T:
-            host = BoundHost(session, self._statements)
-            self._joined = host.connection()
-            return host.perform(work)
+            self._joined = BoundHost(session, self._table).connection()
+            return BoundHost(self._joined, self._table).perform(work)
 
-        if isinstance(self._session, AsyncSession):
-            return await self._session.run_sync(run)
-        return await self._session.run_sync(run)
-
-    def cause(self, error: Exception) -> BaseException:
-        return driver_error(error)
+        result: T = await self._run_sync(run)
+        return result
 
     def after_commit(self, callback: Callable[[], None]) -> None:
         if self._joined is None or not self._joined.in_transaction():
@@ -156,41 +151,23 @@ class _Sender:
         return self._connection.exec_driver_sql(statement, tuple(parameters)).rowcount
 
 
-class StatementsOf:
-    """The statements for a table, by the dialect and the options of a connection or an engine."""
-
-    def __init__(self, table: Table) -> None:
-        self.table = table
-        self._known: dict[tuple[str, bool, str, str | None], Statements] = {}
-
-    def __call__(self, bind: Connection | Engine) -> Statements:
-        dialect, schema = bind.dialect, self.table.schema
-        if translated := bind.get_execution_options().get("schema_translate_map"):
-            schema = translated.get(schema, schema)
-        key = (dialect.name, bool(getattr(dialect, "is_mariadb", False)), dialect.driver, schema)
-        if (known := self._known.get(key)) is None:
-            known = self._known[key] = statements_for(sql.Table(self.table.name, schema), _dialect(bind))
-        return known
+def _statements_of(table: Table, connection: Connection) -> Statements:
+    """The statements for a table, by the dialect and the options of a connection. MySQL and MariaDB are distinguished
+    once connected."""
+    dialect, schema = connection.dialect, table.schema
+    if translated := connection.get_execution_options().get("schema_translate_map"):
+        schema = translated.get(schema, schema)
+    mariadb = getattr(dialect, "is_mariadb", False)
+    return _statements(table.name, schema, dialect.name, mariadb, dialect.driver, dialect.paramstyle)
 
 
-def _dialect(bind: Connection | Engine) -> sql.Dialect:
-    dialect = bind.dialect
-    name = dialect.name
+@cache
+def _statements(table: str, schema: str | None, name: Any, mariadb: bool, driver: str, paramstyle: str) -> Statements:
     if name in MYSQL:
-        name = "mariadb" if getattr(dialect, "is_mariadb", False) else "mysql"
-    return sql.Dialect(
-        name,  # type: ignore[arg-type]  # which names there are is checked by Dialect
-        _PLACEHOLDERS[dialect.paramstyle],  # type: ignore[arg-type]
-        times_as_milliseconds=name == "postgresql" and dialect.driver != "asyncpg",
-    )
-
-
-def driver_error(error: Exception) -> BaseException:
-    """The driver's error. SQLAlchemy's error contains the parameters, users' data that must not be logged."""
-    if not isinstance(error, DBAPIError) or error.orig is None:
-        return error
-    # The errors of SQLAlchemy's asyncpg dialect lack the detail.
-    return error.orig.__cause__ or error.orig
+        name = "mariadb" if mariadb else "mysql"
+    milliseconds = name == "postgresql" and driver != "asyncpg"
+    dialect = sql.Dialect(name, _PLACEHOLDERS[paramstyle], times_as_milliseconds=milliseconds)
+    return statements_for(sql.Table(table, schema), dialect)
 
 
 def _begin_in_sqlite(connection: Connection) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from typing import Any, Final
 
 from sqlalchemy import AsyncAdaptedQueuePool, event, make_url
@@ -37,11 +37,10 @@ async def open_store(url: str) -> AsyncIterator[SQLAlchemyStore]:
         parsed.get_dialect()
     except ArgumentError as error:
         raise InvalidArgument("url", f"expected SQLAlchemy's, such as sqlite:///file.db; got {url!r}") from error
-    options: dict[str, Any] = {}
     sqlite = parsed.get_backend_name() == "sqlite"
-    if sqlite and parsed.database in (None, "", ":memory:"):
-        # A database in memory exists per connection, so there is only one connection, with one call at a time.
-        options = {"poolclass": AsyncAdaptedQueuePool, "pool_size": 1, "max_overflow": 0}
+    in_memory = sqlite and parsed.database in (None, "", ":memory:")
+    # A database in memory exists per connection, so there is only one connection, with one call at a time.
+    options = {"poolclass": AsyncAdaptedQueuePool, "pool_size": 1, "max_overflow": 0} if in_memory else {}
     try:
         engine = create_async_engine(parsed, pool_pre_ping=not sqlite, **options)
     except ModuleNotFoundError as error:
@@ -58,7 +57,6 @@ async def open_store(url: str) -> AsyncIterator[SQLAlchemyStore]:
 
 def _tune_sqlite(connection: Any, record: object) -> None:
     """In WAL mode readers and the one writer do not wait for each other, and each COMMIT needs no fsync of its own."""
-    cursor = connection.cursor()
-    for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "busy_timeout = 5000"):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
+    with closing(connection.cursor()) as cursor:
+        for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "busy_timeout = 5000"):
+            cursor.execute(f"PRAGMA {pragma}")

@@ -8,7 +8,18 @@ from typing import Final
 
 from .dialect import Dialect
 
-__all__ = ["COLUMNS", "INDEXES", "REPLACED", "TABLE_NAME", "Table", "column_type", "create_index", "create_table"]
+__all__ = [
+    "COLUMNS",
+    "INDEXES",
+    "LENGTHS",
+    "NULLABLE",
+    "REPLACED",
+    "TABLE_NAME",
+    "Table",
+    "column_type",
+    "create_index",
+    "create_table",
+]
 
 TABLE_NAME: Final = "notistore_notifications"
 
@@ -41,7 +52,7 @@ INDEXES: Final[Mapping[str, tuple[str, ...]]] = {
 """The columns of each index, by the suffix of its name. "unread" is partial (`WHERE read_at IS NULL`) except on MySQL
 and MariaDB, which have no partial indexes."""
 
-_LENGTHS: Final[Mapping[str, int]] = {
+LENGTHS: Final[Mapping[str, int]] = {
     "id": 36,
     "tenant": 64,
     "recipient_type": 64,
@@ -52,7 +63,9 @@ _LENGTHS: Final[Mapping[str, int]] = {
     "actor_id": 64,
     "trace_id": 128,
 }
-_NULLABLE: Final = frozenset({"stable_key", "actor_type", "actor_id", "trace_id", "read_at"})
+"""The maximum length of each text column."""
+
+NULLABLE: Final = frozenset({"stable_key", "actor_type", "actor_id", "trace_id", "read_at"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +112,7 @@ def create_index(table: Table, dialect: Dialect, suffix: str) -> str:
 
 def _definition(column: str, dialect: Dialect) -> str:
     words = [column_type(column, dialect)]
-    if column not in _NULLABLE:
+    if column not in NULLABLE:
         words.append("NOT NULL")
     if column == "tenant":
         words.append("DEFAULT ''")
@@ -112,8 +125,8 @@ def column_type(column: str, dialect: Dialect) -> str:
     """A column's type in CREATE TABLE.
 
     Text that identifies rows has a binary collation, so that case, accents and trailing spaces count."""
-    if column in _LENGTHS:
-        text = f"varchar({_LENGTHS[column]})"
+    if column in LENGTHS:
+        text = f"varchar({LENGTHS[column]})"
         match dialect.name:
             case "postgresql":
                 return f'{text} COLLATE "C"'
