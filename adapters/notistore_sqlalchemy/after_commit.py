@@ -48,7 +48,8 @@ def _wrap(dialect: Any) -> None:
 
         def do_commit(connection: PoolProxiedConnection) -> None:
             callbacks = _callbacks(connection)
-            callbacks.aborted = bool(callbacks) and _is_aborted(dialect, connection)
+            if callbacks and _is_aborted(dialect, connection):
+                callbacks.failed()
             with callbacks.committing():
                 commit(connection)
 

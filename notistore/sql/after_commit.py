@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 __all__ = ["TransactionCallbacks", "is_aborted"]
@@ -73,6 +74,16 @@ class TransactionCallbacks:
         self._aborted = False
         self._callbacks.clear()
         self._savepoints.clear()
+
+    @contextmanager
+    def committing(self) -> Iterator[None]:
+        """Contains the outermost COMMIT. If that fails, the callbacks are discarded: another may follow."""
+        try:
+            yield
+        except BaseException:
+            self.rolled_back()
+            raise
+        self.committed()
 
     def committed(self) -> None:
         """The outermost transaction has committed: run the callbacks. Their exceptions are logged, not raised."""
