@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iter
 from contextlib import closing
 from functools import partial
 from inspect import isawaitable
+from itertools import chain
 from typing import Any, TypeAlias
 
 try:
@@ -96,7 +97,11 @@ def _sync_view(web: SyncWebInbox, routes: dict[str, Route], recipient: GetRecipi
         if isinstance(answer, SyncStreamResponse):
             # Under ASGI Django would consume a sync iterator before it sends the first item.
             answer = answer.poll() if isinstance(request, ASGIRequest) else answer
-        return _to_response(answer) if isinstance(answer, Answer) else _streaming(answer, _sync_frames(answer), request)
+        if isinstance(answer, Answer):
+            return _to_response(answer)
+        frames = _sync_frames(answer)
+        next(frames)  # counts
+        return _streaming(answer, frames, request)
 
     return view
 
@@ -152,7 +157,9 @@ def _find_recipient_now(get_recipient: GetRecipient, request: HttpRequest) -> Re
 
 async def _stream(response: StreamResponse, request: HttpRequest) -> HttpResponseBase:
     if isinstance(request, ASGIRequest):
-        return _streaming(response, _frames(response, request.scope), request)
+        frames = _frames(response, request.scope)
+        await anext(frames)  # counts
+        return _streaming(response, frames, request)
     async with response.frames(live=False) as frames:
         return HttpResponse([data async for data in frames], headers=dict(response.headers))
 
@@ -165,19 +172,27 @@ def _streaming(
     return StreamingHttpResponse(frames, headers=dict(response.headers))
 
 
+# The first item of these two is empty, for the view. It comes after the first count, so that an error there is a 500:
+# Django sends the headers before it asks for the body.
+
+
 def _sync_frames(response: SyncStreamResponse) -> Iterator[bytes]:
     with closing(response.frames()) as frames:
-        for data in frames:
+        greeting = next(frames)
+        yield b""
+        for data in chain([greeting], frames):
             # Django keeps a thread for as long as the stream lasts; it must not keep that thread's connections too.
             close_old_connections()
             yield data
 
 
 async def _frames(response: StreamResponse, scope: Mapping[str, Any]) -> AsyncIterator[bytes]:
-    async with response.frames(scope=scope) as frames:
-        await sync_to_async(close_old_connections)()  # as above
-        async for data in frames:
-            yield data
+    async with response.begun() as begun:
+        yield b""
+        async with begun(scope) as frames:  # not before: with synchronous middleware the view has a task of its own
+            await sync_to_async(close_old_connections)()  # as above
+            async for data in frames:
+                yield data
 
 
 def _to_response(answered: Answer) -> HttpResponse:

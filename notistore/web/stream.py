@@ -6,7 +6,7 @@ import asyncio
 import logging
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, MutableMapping
-from contextlib import asynccontextmanager, nullcontext, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from functools import partial
 from types import TracebackType
 from typing import Any, Final, Self, TypeAlias, TypeVar
@@ -23,7 +23,7 @@ from ._connection import close_connection
 from ._daphne import count_bytes_of
 from ._uvicorn import uvicorn_writer
 
-__all__ = ["HEADERS", "StreamResponse", "begin", "close_deadline", "open_stream", "subscribe"]
+__all__ = ["HEADERS", "StreamResponse", "begin", "begin_stream", "close_deadline", "subscribe"]
 
 _log = logging.getLogger("notistore.web")
 _failing, _refusing = LogThrottle(), LogThrottle()
@@ -31,6 +31,7 @@ _failing, _refusing = LogThrottle(), LogThrottle()
 T = TypeVar("T")
 Scope: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Frames: TypeAlias = AbstractAsyncContextManager[AsyncIterator[bytes]]
 Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 HEADERS: Final = {
@@ -81,17 +82,18 @@ class StreamResponse:
             ConnectionResetError: a write in the block was cancelled, since the client does not read. Treat it as a
                 disconnect: nothing more can be written.
         """
-        async with open_stream(self._inbox, self._recipient, resumed=self.resumed, live=live) as (greeting, stream):
-            if stream is None:
-                yield _chain(greeting)
-                return
-            try:
-                async with close_deadline(stream, scope=scope) as deadline:
-                    yield _chain(greeting, stream)
-            except TimeoutError:
-                if not deadline.expired():
-                    raise
-                raise ConnectionResetError(f"the reader took nothing for {CLOSE_TIMEOUT} s after its end") from None
+        async with self.begun(live=live) as begun, begun(scope) as frames:
+            yield frames
+
+    @asynccontextmanager
+    async def begun(self, *, live: bool = True) -> AsyncIterator[Callable[[Mapping[str, Any] | None], Frames]]:
+        """`frames` in two parts, for frameworks that send the body from another task than their handler's.
+
+        The first subscribes and counts, and raises what the count raises. It yields a function from the `scope` to the
+        second, which is entered and left in the task that sends.
+        """
+        async with begin_stream(self._inbox, self._recipient, resumed=self.resumed, live=live) as (greeting, stream):
+            yield partial(_frames, greeting, stream)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] == "HEAD":
@@ -112,7 +114,7 @@ class StreamResponse:
 
 
 @asynccontextmanager
-async def open_stream(
+async def begin_stream(
     inbox: Inbox, recipient: Recipient, *, resumed: bool = False, live: bool = True
 ) -> AsyncIterator[tuple[bytes, Subscription | None]]:
     """The first bytes of a stream, and the subscription for the rest; None if it ends after the first.
@@ -121,19 +123,31 @@ async def open_stream(
     """
     async with (subscribe(inbox, recipient) if live else None) or nullcontext() as stream:
         greeting, lasts = await begin(inbox, recipient, stream, resumed=resumed)
-        if stream is None or not lasts:
-            yield greeting, None
-            return
-        # The caller may never ask for the next bytes: an async generator that is abandoned, as by Django when a client
-        # aborts, ends only when it is garbage collected.
-        task = asyncio.current_task()
-        assert task is not None
-        end = partial(_end, stream)
-        task.add_done_callback(end)
-        try:
-            yield greeting, stream
-        finally:
-            task.remove_done_callback(end)
+        yield greeting, stream if lasts else None
+
+
+@asynccontextmanager
+async def _frames(
+    greeting: bytes, stream: Subscription | None, scope: Mapping[str, Any] | None
+) -> AsyncIterator[AsyncIterator[bytes]]:
+    if stream is None:
+        yield _chain(greeting)
+        return
+    # The caller may never ask for the next bytes: an async generator that is abandoned, as by Django when a client
+    # aborts, ends only when it is garbage collected.
+    task = asyncio.current_task()
+    assert task is not None
+    end = partial(_end, stream)
+    task.add_done_callback(end)
+    try:
+        async with close_deadline(stream, scope=scope) as deadline:
+            yield _chain(greeting, stream)
+    except TimeoutError:
+        if not deadline.expired():
+            raise
+        raise ConnectionResetError(f"the reader took nothing for {CLOSE_TIMEOUT} s after its end") from None
+    finally:
+        task.remove_done_callback(end)
 
 
 def _end(stream: Subscription, task: asyncio.Task[Any]) -> None:

@@ -28,7 +28,7 @@ from ..model import Recipient
 from ..wire import encode_json
 from ._connection import close_connection
 from ._request import MAX_BODY_BYTES
-from .stream import CLOSE_TIMEOUT, close_deadline, open_stream
+from .stream import CLOSE_TIMEOUT, begin_stream, close_deadline
 
 __all__ = [
     "POLL",
@@ -133,7 +133,7 @@ async def serve_websocket(
         scope: of the handshake on an ASGI server: the connection of a client that does not read is closed a second
             after its stream has ended.
     """
-    async with open_stream(inbox, recipient) as (greeting, stream):
+    async with begin_stream(inbox, recipient) as (greeting, stream):
         await _send_frames(send, greeting)
         if stream is None:
             return POLL if b"event:" in greeting else RECONNECT  # no event: the store fails at present

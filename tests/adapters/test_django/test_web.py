@@ -23,7 +23,7 @@ from notistore.web.django import inbox_urls
 from notistore_django.store import DjangoStore, SyncDjangoStore
 from tests.django_project import databases, server
 from tests.django_project.asgi import DjangoApplication, user_of
-from tests.web.served import Served, serving
+from tests.web.served import Served, serving, until
 
 ADA = Recipient("ada")
 
@@ -192,6 +192,73 @@ async def test_a_stream_is_not_compressed(hub: SseHub, served: Served) -> None:
         await inbox.send(ADA, "t")
         assert b"event: notification\n" in await stream.frame()
     assert "content-encoding" not in stream.headers
+
+
+class Broken(MemoryStore):
+    async def unread_count(self, *args: Any, **options: Any) -> int:
+        raise RuntimeError("a bug of the store")
+
+
+class SyncMiddleware:
+    """Django runs the view of a stream in a task of its own, and sends the body from another."""
+
+    sync_capable, async_capable = True, False
+
+    def __init__(self, get_response: Any) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response: HttpResponse = self.get_response(request)
+        return response
+
+
+class Replacing(SyncMiddleware):
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        super().__call__(request)
+        return HttpResponse("another one", status=418)
+
+
+def application(inbox: Inbox, middleware: type[SyncMiddleware]) -> DjangoApplication:
+    with override_settings(MIDDLEWARE=[f"{__name__}.{middleware.__name__}"]):
+        return DjangoApplication([path("", include(inbox_urls(inbox, user_of)))])
+
+
+async def test_a_stream_whose_count_raises_is_500(
+    hub: SseHub, served: Served, caplog: pytest.LogCaptureFixture
+) -> None:
+    served.app = DjangoApplication([path("", include(inbox_urls(Inbox(Broken(), hub), user_of)))])
+    async with served.stream("/notifications/stream", x_user="ada") as stream:
+        assert stream.status == 500
+    await until(lambda: hub.stats().streams == 0)
+    assert "a bug of the store" in caplog.text
+    caplog.clear()
+
+
+def test_an_open_stream_whose_count_raises_is_500_under_wsgi(caplog: pytest.LogCaptureFixture) -> None:
+    hub = SseHub()
+    with SyncInbox(Inbox(Broken(), hub)) as inbox:
+        urls = Urls(path("", include(inbox_urls(inbox, user_of, live=True))))
+        with override_settings(ROOT_URLCONF=urls):
+            answer = Client(raise_request_exception=False).get("/notifications/stream", headers={"x-user": "ada"})
+        assert (answer.status_code, answer.streaming, hub.stats().streams) == (500, False, 0)
+    caplog.clear()
+
+
+async def test_a_stream_behind_synchronous_middleware_lasts(hub: SseHub, served: Served) -> None:
+    inbox = Inbox(MemoryStore(), hub)
+    served.app = application(inbox, SyncMiddleware)
+    async with served.stream("/notifications/stream", x_user="ada") as stream:
+        await stream.frame()
+        await inbox.send(ADA, "t")
+        assert b"event: notification\n" in await stream.frame()
+    await until(lambda: hub.stats().streams == 0)
+
+
+async def test_a_stream_that_middleware_replaces_ends(hub: SseHub, served: Served) -> None:
+    served.app = application(Inbox(MemoryStore(), hub), Replacing)
+    async with served.stream("/notifications/stream", x_user="ada") as stream:
+        assert stream.status == 418
+    await until(lambda: hub.stats().streams == 0)
 
 
 async def test_an_open_stream_holds_no_connection(postgres_url: str, hub: SseHub, served: Served) -> None:
