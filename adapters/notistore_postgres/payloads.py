@@ -13,8 +13,8 @@ from typing import Final
 
 from notistore.hub.backplane import Missed, Receive
 
-_ROOM: Final = 7_900  # of 7,999 bytes; the rest is for the header
-_LONGEST: Final = 64 * 1024 * 1024  # maximum characters of one message; longer ones are dropped
+_MAX_PART: Final = 7_900  # of 7,999 bytes; the rest is for the header
+_MAX_MESSAGE: Final = 64 * 1024 * 1024  # maximum characters of one message; longer ones are dropped
 
 
 class Splitter:
@@ -27,9 +27,9 @@ class Splitter:
     def split(self, key: str, message: bytes) -> Iterator[str]:
         text = b64encode(key.encode() + b"\n" + message).decode()
         number = next(self._numbers)
-        last = (len(text) - 1) // _ROOM
+        last = (len(text) - 1) // _MAX_PART
         for part in range(last + 1):
-            yield f"{self._sender}-{number} {part} {last} {text[part * _ROOM : (part + 1) * _ROOM]}"
+            yield f"{self._sender}-{number} {part} {last} {text[part * _MAX_PART : (part + 1) * _MAX_PART]}"
 
 
 class Joiner:
@@ -47,7 +47,7 @@ class Joiner:
             first, complete = part == "0", part == last
             if first:
                 self._id, self._parts = id, []
-            if id != self._id or int(part) != len(self._parts) or len(self._parts) * _ROOM > _LONGEST:
+            if id != self._id or int(part) != len(self._parts) or len(self._parts) * _MAX_PART > _MAX_MESSAGE:
                 self._id = ""
                 if complete:
                     self._missed()

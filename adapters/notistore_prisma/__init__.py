@@ -7,7 +7,7 @@ try:
 except PackageNotFoundError as error:
     raise ImportError('notistore_prisma needs Prisma Client Python: pip install "notistore[prisma]"') from error
 
-from .opening import open_store
+from .open_url import open_store
 from .schema import migration, model
 from .store import PrismaStore, SyncPrismaStore
 

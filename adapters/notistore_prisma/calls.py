@@ -22,7 +22,7 @@ from notistore.sql.schema import check_columns
 from . import statements as sql
 from .client import Actions, Client
 from .errors import is_duplicate, is_transient, translated
-from .rows import moment, replaced, row, stored
+from .rows import replaced, row, stored, time_value
 from .schema import COLUMNS_OF, Provider, creation
 
 __all__ = ["Calls"]
@@ -50,7 +50,7 @@ class Calls:
         self._bound = client.is_transaction()
 
     async def insert(self, notification: Notification) -> None:
-        async with self._undone_on_error():
+        async with self._savepoint():
             try:
                 await self._write(self._model.create, data=row(notification, sqlite=self._sqlite))
             except StoreError as error:
@@ -66,7 +66,7 @@ class Calls:
         if times > 1:
             raise DuplicateNotification(twice)
         try:
-            async with self._undone_on_error():
+            async with self._savepoint():
                 rows = [row(each, sqlite=self._sqlite) for each in notifications]
                 await self._write(self._model.create_many, data=rows)
         except StoreError as error:
@@ -106,7 +106,7 @@ class Calls:
         if unread_only:
             where["read_at"] = None
         if before is not None:
-            at = self._moment(before.created_at)
+            at = self._time_value(before.created_at)
             where |= {"created_at": {"lte": at}, "OR": [{"created_at": {"lt": at}}, {"id": {"lt": before.id}}]}
         records = await self._read(self._model.find_many, take=limit, skip=offset, where=where, order=_NEWEST_FIRST)
         return [stored(record, recipient) for record in records]
@@ -151,7 +151,7 @@ class Calls:
     ) -> int:
         where = _inbox(recipient) | _typed(types) | {"read_at": None}
         if seen is not None:
-            where["updated_at"] = {"lte": self._moment(seen)}
+            where["updated_at"] = {"lte": self._time_value(seen)}
         return await self._mark(where, at)
 
     async def delete(self, recipient: Recipient, *ids: str) -> int:
@@ -187,18 +187,18 @@ class Calls:
             await self._write(self._client.execute_raw, statement)
 
     async def _mark(self, where: dict[str, Any], at: datetime | None) -> int:
-        marked: int = await self._write(self._model.update_many, data={"read_at": self._moment(at)}, where=where)
+        marked: int = await self._write(self._model.update_many, data={"read_at": self._time_value(at)}, where=where)
         return marked
 
     async def _delete(self, where: dict[str, Any]) -> int:
         deleted: int = await self._write(self._model.delete_many, where=where)
         return deleted
 
-    def _moment(self, time: datetime | None) -> datetime | int | None:
-        return moment(time, sqlite=self._sqlite)
+    def _time_value(self, time: datetime | None) -> datetime | int | None:
+        return time_value(time, sqlite=self._sqlite)
 
     @asynccontextmanager
-    async def _undone_on_error(self) -> AsyncIterator[None]:
+    async def _savepoint(self) -> AsyncIterator[None]:
         """A savepoint: an error would abort the application's transaction on PostgreSQL, and leave some of many rows
         inserted on SQLite."""
         if not self._bound:
@@ -220,13 +220,13 @@ class Calls:
         return await self._call(call, args, options, writes=True)
 
     async def _call(self, call: Callable[..., Any], args: Any, options: Any, *, writes: bool) -> Any:
-        for pause in () if self._bound else backoff():
+        for delay in () if self._bound else backoff():
             try:
                 return await self._try(call, args, options, writes=writes)
             except StoreError as error:
                 if not is_transient(error):
                     raise
-            await self._wait(pause)
+            await self._wait(delay)
         return await self._try(call, args, options, writes=writes)
 
     async def _try(self, call: Callable[..., Any], args: Any, options: Any, *, writes: bool) -> Any:

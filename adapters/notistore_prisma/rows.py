@@ -13,7 +13,7 @@ from typing import Any, Final
 from notistore.model import Notification, Recipient, to_millis
 from notistore.sql.rows import COLUMNS, from_values
 
-__all__ = ["moment", "replaced", "row", "stored"]
+__all__ = ["replaced", "row", "stored", "time_value"]
 
 _values: Final = attrgetter(*COLUMNS)
 
@@ -27,8 +27,8 @@ def row(notification: Notification, *, sqlite: bool) -> dict[str, Any]:
         "recipient_id": notification.recipient.id,
         "stable_key": notification.key,
         "version": notification.version,
-        "read_at": moment(notification.read_at, sqlite=sqlite),
-        "created_at": moment(notification.created_at, sqlite=sqlite),
+        "read_at": time_value(notification.read_at, sqlite=sqlite),
+        "created_at": time_value(notification.created_at, sqlite=sqlite),
         **replaced(notification, sqlite=sqlite),
     }
 
@@ -46,11 +46,11 @@ def replaced(notification: Notification, *, sqlite: bool) -> dict[str, Any]:
         "actor_type": actor.type if actor else None,
         "actor_id": actor.id if actor else None,
         "trace_id": notification.trace_id,
-        "updated_at": moment(notification.updated_at, sqlite=sqlite),
+        "updated_at": time_value(notification.updated_at, sqlite=sqlite),
     }
 
 
-def moment(time: datetime | None, *, sqlite: bool) -> datetime | int | None:
+def time_value(time: datetime | None, *, sqlite: bool) -> datetime | int | None:
     return time if time is None or not sqlite else to_millis(time)
 
 

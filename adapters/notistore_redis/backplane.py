@@ -14,13 +14,13 @@ from redis.asyncio.cluster import RedisCluster
 from notistore.hub.backplane import Missed, Receive
 
 from .link import Link
-from .topology import PATIENCE, Command, topology
+from .topology import CONNECTION_TIMEOUT, Command, topology
 
 __all__ = ["RedisBackplane"]
 
 _log: Final = logging.getLogger("notistore.backplane")
 
-_TOGETHER: Final = 1.0  # seconds to wait for further nodes of a cluster that reconnect
+_REPORT_DELAY: Final = 1.0  # seconds to wait for further nodes of a cluster that reconnect
 
 
 class RedisBackplane:
@@ -40,7 +40,7 @@ class RedisBackplane:
         self._prefix = prefix.encode()
         self._links: dict[str, Link] = {}
         self._unsettled = False
-        self._telling: asyncio.TimerHandle | None = None
+        self._report_timer: asyncio.TimerHandle | None = None
 
     async def open(self, receive: Receive, missed: Missed) -> None:
         self._receive: Receive = receive
@@ -82,9 +82,9 @@ class RedisBackplane:
             raise
 
     async def close(self) -> None:
-        if self._telling is not None:
-            self._telling.cancel()
-            self._telling = None
+        if self._report_timer is not None:
+            self._report_timer.cancel()
+            self._report_timer = None
         links, self._links = self._links, {}
         await asyncio.gather(*(link.close() for link in links.values()))
 
@@ -105,18 +105,18 @@ class RedisBackplane:
         """Some channels are subscribed again: call `missed` once all are, or soon if a node of the cluster stays
         down."""
         if all(link.listening for link in self._links.values() if link.channels):
-            self._tell()
-        elif self._telling is None:
-            self._telling = asyncio.get_running_loop().call_later(_TOGETHER, self._tell)
+            self._report_gap()
+        elif self._report_timer is None:
+            self._report_timer = asyncio.get_running_loop().call_later(_REPORT_DELAY, self._report_gap)
 
-    def _tell(self) -> None:
-        if self._telling is not None:
-            self._telling.cancel()
-            self._telling = None
+    def _report_gap(self) -> None:
+        if self._report_timer is not None:
+            self._report_timer.cancel()
+            self._report_timer = None
         self._missed()
 
     async def _refresh(self) -> None:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(CONNECTION_TIMEOUT):
             await self._topology.refresh()
         self._unsettled = False
 

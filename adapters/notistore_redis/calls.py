@@ -22,7 +22,7 @@ from notistore.model import Cursor, Notification, Recipient
 from . import keys
 from .client import Client, Script
 from .errors import is_about_one_inbox
-from .rows import UNREAD, as_stored, from_text, moment, place, to_text
+from .rows import UNREAD, as_stored, from_text, sort_key, time_to_text, to_text
 
 _INSERT: Final = Script("inbox", "once", "insert")
 _UPSERT: Final = Script("inbox", "once", "upsert")
@@ -73,7 +73,7 @@ class Calls:
         if taken:
             raise DuplicateNotification(taken)
         if removed:
-            await self._disown(removed)
+            await self._release_ids(removed)
 
     async def upsert(self, notification: Notification, *, renotify: bool = True) -> Notification:
         stem = self._keys.stem(notification.recipient)
@@ -84,7 +84,7 @@ class Calls:
             _UPSERT, stem, self._keep_last, int(renotify), notification.id, sent
         )
         if removed:
-            await self._disown(removed)
+            await self._release_ids(removed)
         return as_stored(notification, sent, created, read, version, key)
 
     async def get(self, recipient: Recipient, id: str) -> Notification | None:
@@ -107,7 +107,7 @@ class Calls:
     ) -> Sequence[Notification]:
         stem = self._keys.stem(recipient)
         which = "unread" if unread_only else "all"
-        below = "+" if before is None else f"({place(before)}"
+        below = "+" if before is None else f"({sort_key(before)}"
         found: list[Notification] = []
         while below:
             below, offset, *rows = await self._run_settled(
@@ -131,7 +131,7 @@ class Calls:
         return dict(zip(recipients, counts, strict=True))
 
     async def mark_read(self, recipient: Recipient, *ids: str, at: datetime) -> int:
-        return (await self._run(_MARK, self._keys.stem(recipient), moment(at), *ids))[0] if ids else 0
+        return (await self._run(_MARK, self._keys.stem(recipient), time_to_text(at), *ids))[0] if ids else 0
 
     async def mark_unread(self, recipient: Recipient, *ids: str) -> int:
         return (await self._run(_MARK, self._keys.stem(recipient), UNREAD, *ids))[0] if ids else 0
@@ -144,13 +144,13 @@ class Calls:
         seen: datetime | None = None,
         at: datetime,
     ) -> int:
-        until = "" if seen is None else moment(seen)
-        [marked] = await self._run(_MARK_ALL, self._keys.stem(recipient), moment(at), until, *(types or ()))
+        until = "" if seen is None else time_to_text(seen)
+        [marked] = await self._run(_MARK_ALL, self._keys.stem(recipient), time_to_text(at), until, *(types or ()))
         return int(marked)
 
     async def delete(self, recipient: Recipient, *ids: str) -> int:
         removed = await self._run(_DELETE, self._keys.stem(recipient), *ids) if ids else []
-        return await self._disown(removed)
+        return await self._release_ids(removed)
 
     async def prune(self, *, older_than: datetime, only_read: bool = False, limit: int | None = None) -> int:
         """Delete old rows, as the contract describes. If one inbox cannot be pruned, the others are.
@@ -166,14 +166,14 @@ class Calls:
                 while above and (left := _BATCH if limit is None else limit - pruned) > 0:
                     try:
                         above, *removed = await self._run(
-                            _PRUNE, key.removesuffix(":rows"), above, moment(older_than), int(only_read), left
+                            _PRUNE, key.removesuffix(":rows"), above, time_to_text(older_than), int(only_read), left
                         )
                     except StoreError as error:
                         if not is_about_one_inbox(error):
                             raise
                         refused.append(error)
                         break
-                    pruned += await self._disown(removed)
+                    pruned += await self._release_ids(removed)
                 if pruned == limit:
                     break
         if refused:
@@ -256,7 +256,7 @@ class Calls:
         taken, *removed = await self._run_settled(_INSERT, list(stems), [*inboxes, receipt], self._keep_last, *sent)
         if taken:
             raise DuplicateNotification(taken)
-        await self._disown(removed)
+        await self._release_ids(removed)
 
     async def create_schema(self) -> None:
         """Record the version of the keys' layout, so that a different layout below this prefix is detected. Calling it
@@ -284,7 +284,7 @@ class Calls:
         with suppress(StoreError):
             while cursor:
                 cursor, *ids = await self._client.run(_IDS, [rows], cursor)
-                await self._disown(ids)
+                await self._release_ids(ids)
                 if cursor == "0":
                     await self._client.call("UNLINK", rows)
                     break
@@ -314,7 +314,7 @@ class Calls:
             if theirs != owner:
                 raise DuplicateNotification(id)
 
-    async def _disown(self, removed: Sequence[str]) -> int:
+    async def _release_ids(self, removed: Sequence[str]) -> int:
         """Delete the owners of these ids, whose rows are deleted. Returns the number of ids.
 
         If this fails, the rows are deleted all the same, and their ids stay reserved.

@@ -160,7 +160,7 @@ class Link:
         connection = self._listener
         # A disconnected one would reconnect by itself, without subscriptions.
         if connection is None or not connection.is_connected:
-            raise ConnectionError("no connection to Redis at the moment")
+            raise ConnectionError("no connection to Redis at the time_to_text")
         try:
             await connection.send_packed_command(connection.pack_commands(commands), check_health=False)
         except AttributeError as error:  # raised by redis-py if it was disconnected before the write

@@ -24,23 +24,23 @@ UNREAD: Final = "-" * 13
 _BIAS: Final = -to_millis(datetime.min.replace(tzinfo=UTC))  # so that times before 1970 sort as text too
 
 
-def moment(at: datetime) -> str:
+def time_to_text(at: datetime) -> str:
     """Milliseconds since the year 1 as 13 hexadecimal digits, whose order as text is the order of the times."""
     return format(to_millis(at) + _BIAS, "013x")
 
 
-def place(cursor: Cursor) -> str:
+def sort_key(cursor: Cursor) -> str:
     """The sort key of a row, with which the members of an inbox's sorted sets begin."""
-    return moment(cursor.created_at) + cursor.id
+    return time_to_text(cursor.created_at) + cursor.id
 
 
 def to_text(row: Notification) -> str:
-    created = moment(row.created_at)
+    created = time_to_text(row.created_at)
     return "\n".join(
         (
             created,
-            created if row.updated_at is row.created_at else moment(row.updated_at),
-            UNREAD if row.read_at is None else moment(row.read_at),
+            created if row.updated_at is row.created_at else time_to_text(row.updated_at),
+            UNREAD if row.read_at is None else time_to_text(row.read_at),
             row.type,
             str(row.version),
             row.key or "",

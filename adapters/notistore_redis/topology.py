@@ -18,7 +18,7 @@ from redis.exceptions import ConnectionError, RedisClusterException
 
 from notistore.errors import InvalidArgument
 
-PATIENCE: Final = 3.0  # seconds without data from the server after which a connection is considered lost
+CONNECTION_TIMEOUT: Final = 3.0  # seconds without data from the server after which a connection is considered lost
 
 Command = tuple[str | bytes, ...]
 
@@ -127,8 +127,8 @@ def _connection(kind: Any, options: Mapping[str, Any]) -> Any:
             "protocol": 2,
             "retry": Retry(NoBackoff(), 0),
             "retry_on_error": [],
-            "socket_timeout": PATIENCE,
-            "socket_connect_timeout": PATIENCE,
+            "socket_timeout": CONNECTION_TIMEOUT,
+            "socket_connect_timeout": CONNECTION_TIMEOUT,
             "health_check_interval": 0,
         }
     )

@@ -45,7 +45,7 @@ __all__ = [
 ]
 
 # Imported when asked for: pytest loads the plugin in this package in every run, and check_store does without pytest.
-_HOMES: Final = {
+_MODULES: Final = {
     "About": "reports.report",
     "BackplaneImplementation": "backplane",
     "BackplaneSuite": "pytest_plugin.suites",
@@ -66,6 +66,6 @@ _HOMES: Final = {
 
 
 def __getattr__(name: str) -> object:
-    if name not in _HOMES:
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

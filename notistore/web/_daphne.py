@@ -15,7 +15,7 @@ from ..hub import Subscription
 
 __all__ = ["count_bytes_of"]
 
-_MOST: Final = 256 * 1024  # bytes
+_MAX_BYTES: Final = 256 * 1024  # bytes
 
 
 def count_bytes_of(stream: Subscription) -> Callable[[bytes], None] | None:
@@ -23,7 +23,7 @@ def count_bytes_of(stream: Subscription) -> Callable[[bytes], None] | None:
     None."""
     if not _is_daphne():
         return None
-    left = _MOST
+    left = _MAX_BYTES
 
     def count(data: bytes) -> None:
         nonlocal left

@@ -138,7 +138,7 @@ def inbox_router(
     trusted_origins: Collection[str] = (),
     close_on_signals: bool = True,
 ) -> APIRouter:
-    """The inbox as a FastAPI router; arguments as for `notistore.web.inbox_app`, but for one.
+    """The inbox as a FastAPI router. The arguments are those of `notistore.web.inbox_app`, except for `recipient`.
 
     Args:
         inbox: the inbox to serve.

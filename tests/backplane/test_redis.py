@@ -20,7 +20,7 @@ from notistore import Recipient, SseHub
 from notistore.errors import InvalidArgument
 from notistore.hub.events import REFETCH, Event
 from notistore_redis import RedisBackplane
-from notistore_redis.topology import PATIENCE
+from notistore_redis.topology import CONNECTION_TIMEOUT
 from tools.clusters.redis import Cluster
 
 from .conftest import Service, prefix
@@ -112,7 +112,7 @@ async def test_an_idle_connection_is_not_taken_for_a_dead_one(redis_url: str) ->
         SseHub(RedisBackplane(client, prefix=prefix()), secret=SECRET) as hub,
         hub.subscribe(USER),
     ):
-        await asyncio.sleep(PATIENCE + 1)
+        await asyncio.sleep(CONNECTION_TIMEOUT + 1)
         assert hub.stats().gaps == 0
 
 
@@ -165,7 +165,7 @@ async def test_an_application_starts_while_the_cluster_is_down(own_cluster: Clus
 
 
 async def test_an_outage_of_the_whole_cluster_is_one_gap(own_cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("notistore_redis.backplane._TOGETHER", 60.0)
+    monkeypatch.setattr("notistore_redis.backplane._REPORT_DELAY", 60.0)
     async with RedisCluster.from_url(own_cluster.url) as client:
         gap_reported = asyncio.Event()
         listening: list[list[bool]] = []

@@ -27,7 +27,7 @@ _HOSTILE: Final = [
 
 
 _LONG_OUTAGE: Final = 4.0  # seconds, after which a backplane tries at its longest intervals
-_PROMPT: Final = 3.0  # seconds, less than it takes to notice that a connection is gone
+_RETURN_TIMEOUT: Final = 3.0  # seconds, less than it takes to notice that a connection is gone
 
 
 def _brief(message: Message) -> tuple[bytes, int]:
@@ -423,7 +423,7 @@ async def half_open(site: BackplaneContext) -> None:
         await node.publish((key, b"before"))
         await node.until("connection.half-open", (key, b"before"))
         await node.half_open()
-        async with site.timeout(_PROMPT, "publish.returns", "that others publish meanwhile"):
+        async with site.timeout(_RETURN_TIMEOUT, "publish.returns", "that others publish meanwhile"):
             await other.publish((key, b"meanwhile"))
         await node.until_missed("connection.half-open", soon=True)
         await other.publish((key, b"received again"))

@@ -46,10 +46,10 @@ def as_page() -> str:
 
 def wire_promises() -> str:
     """Every promise of the wire as a list in Markdown, in its order, with the reason if no check can see it."""
-    from ..web.promises import UNSEEN, WIRE
+    from ..web.promises import UNCHECKABLE, WIRE
 
     return "".join(
-        f"- `[{id}]` {sentence}{f' Not checked: {UNSEEN[id]}.' if id in UNSEEN else ''}\n"
+        f"- `[{id}]` {sentence}{f' Not checked: {UNCHECKABLE[id]}.' if id in UNCHECKABLE else ''}\n"
         for id, sentence in WIRE.items()
     )
 

@@ -51,7 +51,7 @@ class Log:
         report: list[str] = []
         if self.calls:
             zero, at_once = self.calls[0].began, _overlapping(self.calls)
-            lines = [(call, self._tell(call), self._answered(call)) for call in self.calls]
+            lines = [(call, self._describe_call(call), self._answered(call)) for call in self.calls]
             for (who, name, answer), group in groupby(lines, lambda line: (line[0].who, line[0].name, line[2])):
                 alike = [
                     f"{_span(call, zero) if id(call) in at_once else ''}{line} {answered}"
@@ -70,7 +70,7 @@ class Log:
         shown = self._show(value)
         return shown if len(shown) <= _WIDTH else f"{shown[: _WIDTH - 40]} ... {shown[-35:]}"
 
-    def _tell(self, call: Call) -> str:
+    def _describe_call(self, call: Call) -> str:
         args = [self._show(arg) for arg in call.args]
         args += [f"{name}={self._show(value)}" for name, value in call.kwargs.items()]
         return self._cut(f"{call.who}{call.name}({', '.join(args)})")

@@ -26,11 +26,11 @@ from .neighbours import ALONE, CROWDED, Surroundings, check_neighbours, settle_n
 
 __all__ = ["StoreRunner"]
 
-_CLEARING: Final = 60.0  # seconds in which what a check stored is deleted
+_CLEANUP_TIMEOUT: Final = 60.0  # seconds in which what a check stored is deleted
 _FRAMES: Final = 5
 _FEW: Final = 5.0  # of a store that hangs
 _PAGE: Final = 1000
-_HANGS: Final = 3  # checks that did not end, after which no further one is begun
+_MAX_TIMEOUTS: Final = 3  # checks that did not end, after which no further one is begun
 _SLOWEST: Final = 0.1  # seconds that a call may take for the limits to be scaled with it
 
 
@@ -82,8 +82,8 @@ class StoreRunner(Runner[StoreImplementation]):
     async def _attempt(self, check: Check, implementation: StoreImplementation) -> tuple[Outcome, str]:
         if check.part is not None and not supports(implementation.store, check.part):
             return Outcome.UNSUPPORTED, f"not offered: {check.part}"
-        if self._hung >= _HANGS:
-            return Outcome.NOT_RUN, f"{_HANGS} checks did not end in time, so the rest was not run"
+        if self._hung >= _MAX_TIMEOUTS:
+            return Outcome.NOT_RUN, f"{_MAX_TIMEOUTS} checks did not end in time, so the rest was not run"
         outcome, message = Outcome.PASSED, ""
         for surroundings in self._surroundings[:1] if check.once else self._surroundings:
             outcome, message = await asyncio.create_task(self._attempt_in(surroundings, check, implementation))
@@ -156,7 +156,7 @@ class StoreRunner(Runner[StoreImplementation]):
 
     async def _clear(self, context: StoreContext, neighbours: Sequence[Notification]) -> None:
         """Delete the rows of a check, or record that they are left."""
-        if why := await _deleted(context, neighbours, _CLEARING if self._hung == 0 else _FEW):
+        if why := await _deleted(context, neighbours, _CLEANUP_TIMEOUT if self._hung == 0 else _FEW):
             owners = (*context.recipients, *(row.recipient for row in neighbours))
             self._left.append((context.check.id, owners, why))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-__all__ = ["UNSEEN", "WIRE"]
+__all__ = ["UNCHECKABLE", "WIRE"]
 
 WIRE: Final[Mapping[str, str]] = {
     # Routes
@@ -94,7 +94,7 @@ WIRE: Final[Mapping[str, str]] = {
 }
 """The sentence of each promise, by its id."""
 
-UNSEEN: Final[Mapping[str, str]] = {
+UNCHECKABLE: Final[Mapping[str, str]] = {
     "item.live": "a live send cannot be requested over HTTP",
     "errors.store": "the store behind a server cannot be made to fail from outside",
     "degraded.store": "the store behind a server cannot be made to fail from outside",

@@ -21,7 +21,7 @@ from ..races.workers import CannotOpen, Workers, hand_over, workers
 
 _TASKS: Final = 3  # of each process
 _ROUNDS: Final = 4  # for each round of the profile's other races
-_LEAD: Final = 0.003  # seconds in which every process learns of a round before it begins
+_START_DELAY: Final = 0.003  # seconds in which every process learns of a round before it begins
 _LINES: Final = 16
 _PART: Final = "other processes with the same data (StoreImplementation.processes)"
 _CLAUSES: Final = {
@@ -102,7 +102,7 @@ class _Race:
 
     async def _round(self, round: Round) -> None:
         try:
-            round = replace(round, begins=time.monotonic() + _LEAD)
+            round = replace(round, begins=time.monotonic() + _START_DELAY)
             results = await asyncio.gather(self.others.race(round), race(self.c.implementation.store, 0, round))
         except CannotOpen as error:
             raise ContractViolation(

@@ -24,7 +24,7 @@ MILLISECOND = timedelta(milliseconds=1)
 
 _TURN: Final = Recipient("conformance", "notistore")
 _WAITING: Final = 20.0  # seconds until a run stops waiting for its turn
-_FORGOTTEN: Final = timedelta(seconds=60)  # a run that ended without giving its turn back had it longer
+_TURN_TIMEOUT: Final = timedelta(seconds=60)  # a run that ended without giving its turn back had it longer
 
 
 @asynccontextmanager
@@ -39,7 +39,7 @@ async def alone(c: StoreContext) -> AsyncIterator[datetime]:
             await store.insert(turn)
         except DuplicateNotification:
             held = await store.get(_TURN, turn.id)
-            if held is not None and held.created_at < turn.created_at - _FORGOTTEN:
+            if held is not None and held.created_at < turn.created_at - _TURN_TIMEOUT:
                 await store.delete(_TURN, turn.id)
             await asyncio.sleep(0.05)
         else:

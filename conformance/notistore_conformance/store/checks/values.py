@@ -86,7 +86,7 @@ async def names(c: StoreContext) -> None:
         c.row(me, "0", key=" ", actor=Actor("0", " "), trace_id="0"),
         c.row(me, "null"),
     ]
-    await _come_back(c, me, rows)
+    await _round_trip_all(c, me, rows)
 
 
 @check(
@@ -109,7 +109,7 @@ async def times(c: StoreContext) -> None:
         datetime(2100, 12, 31, 23, 59, 59, 999_000, tzinfo=UTC),
     ]
     rows = [c.row(me, at=moment) for moment in moments]
-    await _come_back(c, me, rows)
+    await _round_trip_all(c, me, rows)
     c.are_rows("rows.round-trip", await c.store.page(me), rows[::-1], "in order of time")
     for row, moment in zip(rows, moments, strict=True):
         await c.store.mark_read(me, row.id, at=moment + timedelta(milliseconds=1))
@@ -138,7 +138,7 @@ async def isolated_in(c: StoreContext) -> None:
     for name, store in (("insert", c.store.insert), ("upsert", c.store.upsert)):
         row = c.row(me, data={"list": [1], "n": 1}, key=c.unique("key"))
         await store(row)
-        _scribble(row)
+        _modify(row)
         got = await c.store.get(me, row.id)
         c.equal(
             "rows.isolated",
@@ -158,7 +158,7 @@ async def isolated_out(c: StoreContext) -> None:
         "page": lambda: _first(c.store.page(me)),
     }
     for name, hand_out in handing_out.items():
-        _scribble(await hand_out())
+        _modify(await hand_out())
         what = f"the data stored, after the caller changed the data of what {name} had returned; now from"
         got = await c.store.get(me, row.id)
         c.equal("rows.isolated", got and dict(got.data), {"list": [1], "n": 1}, f"{what} get")
@@ -170,7 +170,7 @@ async def _first(page: Awaitable[Sequence[Notification]]) -> Notification | None
     return next(iter(await page), None)
 
 
-def _scribble(row: Notification | None) -> None:
+def _modify(row: Notification | None) -> None:
     data: Any = row.data if row else {}
     try:
         data["n"] = 2
@@ -181,10 +181,10 @@ def _scribble(row: Notification | None) -> None:
 
 async def _round_trip(c: StoreContext, *documents: Mapping[str, object]) -> None:
     me = c.recipient()
-    await _come_back(c, me, [c.row(me, data=data) for data in documents])
+    await _round_trip_all(c, me, [c.row(me, data=data) for data in documents])
 
 
-async def _come_back(c: StoreContext, me: Recipient, rows: list[Notification]) -> None:
+async def _round_trip_all(c: StoreContext, me: Recipient, rows: list[Notification]) -> None:
     for row in rows:
         await c.store.insert(row)
         c.is_row("rows.round-trip", await c.store.get(me, row.id), row, "from get")

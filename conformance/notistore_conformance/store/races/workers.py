@@ -21,8 +21,8 @@ from .worker import CallRecord, Round
 
 __all__ = ["CannotOpen", "Workers", "hand_over", "workers"]
 
-_OPENING: Final = 60.0  # seconds until the store is open in every process
-_CLOSING: Final = 10.0
+_OPEN_TIMEOUT: Final = 60.0  # seconds until the store is open in every process
+_CLOSE_TIMEOUT: Final = 10.0
 
 
 class CannotOpen(Exception):
@@ -61,7 +61,7 @@ class Workers:
         order = {"make_store": self._made}
         who = probe.recipient
         try:
-            async with asyncio.timeout(_OPENING):
+            async with asyncio.timeout(_OPEN_TIMEOUT):
                 await asyncio.gather(*(each.ask(order | {"process": each.number}) for each in self._processes))
                 look = {"recipient": (who.id, who.type, who.tenant), "id": probe.id}
                 for each in self._processes:  # in turn: creating a table at once is another check's
@@ -69,7 +69,7 @@ class Workers:
                         return False
                 return True
         except TimeoutError:
-            raise CannotOpen(f"make_store was not entered within {_OPENING:.0f} s in another process") from None
+            raise CannotOpen(f"make_store was not entered within {_OPEN_TIMEOUT:.0f} s in another process") from None
 
     async def race(self, round: Round) -> list[CallRecord]:
         """Have every process take part in one round."""
@@ -106,7 +106,7 @@ class _Process:
         assert self._process.stdin is not None
         self._process.stdin.close()
         try:
-            self._process.wait(_CLOSING)
+            self._process.wait(_CLOSE_TIMEOUT)
         except subprocess.TimeoutExpired:
             return
 

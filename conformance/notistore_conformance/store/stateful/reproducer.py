@@ -9,7 +9,7 @@ from notistore.model import Notification, Recipient
 
 from ..call_log import Call
 
-__all__ = ["program"]
+__all__ = ["reproducer"]
 
 _HEAD: Final = """\
 import datetime
@@ -22,7 +22,7 @@ from notistore import Actor, Cursor, DuplicateNotification, Notification, Recipi
 async def test_history(store):"""
 
 
-def program(calls: Sequence[Call], expected: object) -> str:
+def reproducer(calls: Sequence[Call], expected: object) -> str:
     """The source of a test that makes these calls on a fixture `store` and expects this of the last of them.
 
     An expected error is given as its class.

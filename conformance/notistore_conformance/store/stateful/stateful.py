@@ -27,7 +27,7 @@ from ...clauses import CLAUSES
 from ...running.exceptions import ContractViolation, NotRun
 from ..context import StoreContext
 from ..rows import differences
-from .reproducer import program
+from .reproducer import reproducer
 
 __all__ = ["play"]
 
@@ -130,7 +130,7 @@ class _Game:
             log = self.context.log
             differing, parted = map(log.show, _parted(expected, got))
             message = self.context.explain(clauses, differing, parted, f"the model's {name}")
-            message += f"\nas a test (seed {self.context.seed}):\n{program(log.calls, expected)}"
+            message += f"\nas a test (seed {self.context.seed}):\n{reproducer(log.calls, expected)}"
             if not self.parted:
                 self._shrink()
             self.parted.append((len(log.calls), message))
