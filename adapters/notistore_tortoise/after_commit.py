@@ -6,7 +6,6 @@ Tortoise has no event for that. All clients of a database's transactions and sav
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -23,7 +22,7 @@ def after_commit(client: TransactionalDBClient, callback: Callable[[], None]) ->
     """Call `callback` when the outermost transaction of `client` has committed; never when it, or a savepoint that is
     open now, is rolled back. An exception it raises is logged: the commit has happened."""
     _wrap(type(client))
-    vars(outermost(client)).setdefault(_KEY, TransactionCallbacks()).add(callback)
+    _callbacks(client).add(callback)
 
 
 def outermost(client: TransactionalDBClient) -> TransactionalDBClient:
@@ -32,48 +31,44 @@ def outermost(client: TransactionalDBClient) -> TransactionalDBClient:
     return outermost(parent) if isinstance(parent, TransactionalDBClient) else client
 
 
-def _wrap(kind: type[TransactionalDBClient]) -> None:
+def _wrap(kind: Any) -> None:
     """Make this database's transactions report commits, rollbacks and savepoints; once per class."""
     if _KEY in vars(kind):
         return
-    plain: Any = {name: getattr(kind, name) for name in ("commit", "rollback", "savepoint", "savepoint_rollback")}
+    commit = kind.commit
 
-    @functools.wraps(plain["commit"])
-    async def commit(self: TransactionalDBClient) -> None:
-        if not _ends_all(self) or not _waiting(self):
-            await plain["commit"](self)
-            return
-        # Removed before the commit: a failed commit may be followed by another.
-        callbacks: TransactionCallbacks = vars(outermost(self)).pop(_KEY)
-        committed = not await _is_rollback(self)
-        await plain["commit"](self)
-        if committed:
-            callbacks.committed()
+    async def reporting_commit(client: TransactionalDBClient) -> None:
+        callbacks = _callbacks(client) if _ends_all(client) else TransactionCallbacks()
+        if callbacks and await _is_aborted(client):
+            callbacks.failed()
+        with callbacks.committing():
+            await commit(client)
 
-    @functools.wraps(plain["rollback"])
-    async def rollback(self: TransactionalDBClient) -> None:
-        if callbacks := _waiting(self):
-            if _ends_all(self):
-                callbacks.rolled_back()
-            else:
-                callbacks.rolled_back_to(self)
-        await plain["rollback"](self)
-
-    @functools.wraps(plain["savepoint"])
-    async def savepoint(self: TransactionalDBClient) -> None:
-        if callbacks := _waiting(self):
-            callbacks.savepoint(self)
-        await plain["savepoint"](self)
-
-    @functools.wraps(plain["savepoint_rollback"])
-    async def savepoint_rollback(self: TransactionalDBClient) -> None:
-        if callbacks := _waiting(self):
-            callbacks.rolled_back_to(self)
-        await plain["savepoint_rollback"](self)
-
-    for method in (commit, rollback, savepoint, savepoint_rollback):
-        setattr(kind, method.__name__, method)
+    kind.commit = reporting_commit
+    kind.rollback = _reporting(_rolled_back, kind.rollback)
+    kind.savepoint = _reporting(TransactionCallbacks.savepoint, kind.savepoint)
+    kind.savepoint_rollback = _reporting(TransactionCallbacks.rolled_back_to, kind.savepoint_rollback)
     setattr(kind, _KEY, True)
+
+
+def _reporting(report: Callable[[TransactionCallbacks, Any], None], method: Callable[..., Any]) -> Callable[..., Any]:
+    async def reporting(client: TransactionalDBClient) -> None:
+        report(_callbacks(client), client)
+        await method(client)
+
+    return reporting
+
+
+def _callbacks(client: TransactionalDBClient) -> TransactionCallbacks:
+    callbacks: TransactionCallbacks = vars(outermost(client)).setdefault(_KEY, TransactionCallbacks())
+    return callbacks
+
+
+def _rolled_back(callbacks: TransactionCallbacks, client: TransactionalDBClient) -> None:
+    if _ends_all(client):
+        callbacks.rolled_back()
+    else:
+        callbacks.rolled_back_to(client)
 
 
 def _ends_all(client: TransactionalDBClient) -> bool:
@@ -81,13 +76,7 @@ def _ends_all(client: TransactionalDBClient) -> bool:
     return client is outermost(client) or client.capabilities.dialect != "postgres"
 
 
-def _waiting(client: TransactionalDBClient) -> TransactionCallbacks | None:
-    callbacks: TransactionCallbacks | None = vars(outermost(client)).get(_KEY)
-    return callbacks
-
-
-async def _is_rollback(client: Any) -> bool:
-    """Whether the COMMIT will roll back, as PostgreSQL does without an error after a failed statement."""
+async def _is_aborted(client: Any) -> bool:
     if client.capabilities.dialect != "postgres":
         return False
     if (aborted := is_aborted(client._connection)) is not None:

@@ -4,38 +4,32 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from tortoise.fields import CharField, Field, JSONField
 from tortoise.models import Model
 
 from notistore._validation import check_time
+from notistore.sql import Dialect
 from notistore.sql.rows import encoded, time_encoder, utc
+from notistore.sql.table import column_type
 
 __all__ = ["DataField", "NameField", "UtcTimeField"]
 
+_DIALECTS: Final = {"postgres": Dialect("postgresql"), "mysql": Dialect("mariadb"), "sqlite": Dialect("sqlite")}
+
+
+def _get_for_dialect(field: Field[Any], dialect: str, key: str) -> Any:
+    """As Tortoise's, but with the type that the column has in every adapter's table."""
+    if key == "SQL_TYPE" and dialect in _DIALECTS:
+        return column_type(field.model_field_name, _DIALECTS[dialect])
+    return Field.get_for_dialect(field, dialect, key)
+
 
 class NameField(CharField[Any]):
-    """Text with a binary collation, so that case, accents and trailing spaces count.
+    """Text with a binary collation, so that case, accents and trailing spaces count."""
 
-    On PostgreSQL "C" also keeps the indexes valid when the operating system's collations change.
-    """
-
-    class _db_postgres:  # noqa: N801
-        def __init__(self, field: NameField) -> None:
-            self._length = field.max_length
-
-        @property
-        def SQL_TYPE(self) -> str:  # noqa: N802
-            return f'VARCHAR({self._length}) COLLATE "C"'
-
-    class _db_mysql:  # noqa: N801
-        def __init__(self, field: NameField) -> None:
-            self._length = field.max_length
-
-        @property
-        def SQL_TYPE(self) -> str:  # noqa: N802
-            return f"VARCHAR({self._length}) CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin"
+    get_for_dialect = _get_for_dialect
 
 
 class UtcTimeField(Field[Any], datetime):
@@ -46,12 +40,7 @@ class UtcTimeField(Field[Any], datetime):
     """
 
     SQL_TYPE = "BIGINT"
-
-    class _db_postgres:  # noqa: N801
-        SQL_TYPE = "TIMESTAMP(3) WITH TIME ZONE"
-
-    class _db_mysql:  # noqa: N801
-        SQL_TYPE = "DATETIME(3)"
+    get_for_dialect = _get_for_dialect
 
     def to_db_value(self, value: Any, instance: type[Model] | Model) -> Any:
         self.validate(value)
@@ -66,14 +55,9 @@ class UtcTimeField(Field[Any], datetime):
 
 
 class DataField(JSONField[dict[str, Any]]):
-    """A JSON object: jsonb, json, or text in SQLite, where a column called JSON would be a number's."""
+    """A JSON object: jsonb, json, or compact text in SQLite."""
 
-    class _db_sqlite:  # noqa: N801
-        SQL_TYPE = "TEXT"
+    get_for_dialect = _get_for_dialect
 
     def __init__(self, **options: Any) -> None:
         super().__init__(encoder=encoded, decoder=json.loads, **options)
-
-    def deconstruct(self) -> tuple[str, list[Any], dict[str, Any]]:
-        path, args, options = super().deconstruct()
-        return path, args, {name: value for name, value in options.items() if name not in ("encoder", "decoder")}

@@ -7,7 +7,7 @@ from tortoise.backends.base.client import BaseDBAsyncClient, TransactionalDBClie
 from notistore.errors import InvalidArgument, StoreError
 from notistore.sql import BoundSQLStore, SQLStore
 
-from .host import BoundTortoiseHost, TortoiseHost
+from .host import TortoiseHost
 
 __all__ = ["TortoiseStore"]
 
@@ -48,9 +48,9 @@ class TortoiseStore(SQLStore):
         if session is None:
             connection = self._connection
             name = connection if isinstance(connection, str) else connection.connection_name
-            return BoundSQLStore(BoundTortoiseHost(name))
+            return BoundSQLStore(TortoiseHost(name))
         if not isinstance(session, TransactionalDBClient):
             raise InvalidArgument(
                 "session", f"expected the value of `async with in_transaction() as ...`, or None, got {session!r}"
             )
-        return BoundSQLStore(BoundTortoiseHost(session))
+        return BoundSQLStore(TortoiseHost(session))

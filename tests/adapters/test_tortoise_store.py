@@ -197,7 +197,7 @@ async def test_rows_are_read_whatever_the_date_style(store: TortoiseStore, me: R
 async def test_a_call_in_a_block_that_was_ended_by_hand_is_refused_and_does_not_hang(
     store: TortoiseStore, me: Recipient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("notistore_tortoise.host._LOCK_TIMEOUT", 0.1)
+    monkeypatch.setattr("notistore_tortoise.drivers._LOCK_TIMEOUT", 0.1)
     async with in_transaction() as transaction:
         await store.insert(Notification.new(me, "test"))
         await transaction.commit()
@@ -210,6 +210,7 @@ async def test_a_call_in_a_block_that_was_ended_by_hand_is_refused_and_does_not_
 async def test_calls_cancelled_at_any_moment_take_no_connection_from_the_pool(url: str, me: Recipient) -> None:
     async with tortoise(f"{url}?minsize=1&maxsize=2"):
         store = TortoiseStore()
+        await store.create_schema()
         for ticks in range(60):
             calls = [asyncio.create_task(store.upsert(Notification.new(me, "test", key="k"))) for _ in range(2)]
             for _ in range(ticks):
