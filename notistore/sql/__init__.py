@@ -52,7 +52,8 @@ The rules for a host:
   it.
 - `TransactionCallbacks` collects the callbacks for `after_commit`: report savepoints and the end of the transaction to
   it, or the statements that are executed. If an application caught an SQL error on PostgreSQL, its COMMIT rolls back
-  without an error: report errors by `failed`, or call `is_aborted` before the COMMIT.
+  without an error: report errors by `failed`, or call `is_aborted` before the COMMIT. A COMMIT that the adapter itself
+  executes belongs inside `committing`.
 
 docs/decisions/0030-one-sql-room.md explains why the calls are generators.
 """
