@@ -131,7 +131,7 @@ class Subscription:
 
     def _abandon(self) -> None:
         """End the stream of a closed event loop, whose reader cannot be woken."""
-        self._waiter = self._writer = None
+        self._waiter = self._writer = self.on_end = None
         self.end("closed")
 
     def _write_or_enqueue(self, data: bytes) -> bool:

@@ -33,6 +33,8 @@ Scope: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Frames: TypeAlias = AbstractAsyncContextManager[AsyncIterator[bytes]]
 Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Leave: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
+"""Returns once the client has disconnected."""
 
 HEADERS: Final = {
     "content-type": "text/event-stream",
@@ -102,7 +104,7 @@ class StreamResponse:
             return
         async with subscribe(self._inbox, self._recipient) or nullcontext() as stream:
             beginning = begin(self._inbox, self._recipient, stream, resumed=self.resumed)
-            begun = await _unless_client_leaves(receive, beginning)
+            begun = await _unless_client_leaves(partial(_wait_for_disconnect, receive), beginning)
             if begun is None:
                 return
             greeting, lasts = begun
@@ -115,14 +117,17 @@ class StreamResponse:
 
 @asynccontextmanager
 async def begin_stream(
-    inbox: Inbox, recipient: Recipient, *, resumed: bool = False, live: bool = True
+    inbox: Inbox, recipient: Recipient, *, resumed: bool = False, live: bool = True, leave: Leave | None = None
 ) -> AsyncIterator[tuple[bytes, Subscription | None]]:
     """The first bytes of a stream, and the subscription for the rest; None if it ends after the first.
 
-    With `live=False` it always ends then, which makes browsers poll.
+    With `live=False` it always ends then, which makes browsers poll. If the client leaves before the first bytes, there
+    are none; `leave` is called to wait for that.
     """
     async with (subscribe(inbox, recipient) if live else None) or nullcontext() as stream:
-        greeting, lasts = await begin(inbox, recipient, stream, resumed=resumed)
+        beginning = begin(inbox, recipient, stream, resumed=resumed)
+        begun = await (_unless_client_leaves(leave, beginning) if leave else beginning)
+        greeting, lasts = begun or (b"", False)
         yield greeting, stream if lasts else None
 
 
@@ -190,7 +195,7 @@ async def begin(
     return greeting, stream is not None
 
 
-async def _unless_client_leaves(receive: Receive, begin: Coroutine[Any, Any, T]) -> T | None:
+async def _unless_client_leaves(leave: Leave, begin: Coroutine[Any, Any, T]) -> T | None:
     """The result; None if the client disconnected meanwhile. Otherwise, if the store hangs, streams of disconnected
     clients would count towards the limit."""
     beginning = asyncio.create_task(begin)
@@ -198,7 +203,7 @@ async def _unless_client_leaves(receive: Receive, begin: Coroutine[Any, Any, T])
     try:
         done, _ = await asyncio.wait(waiting, timeout=_LONG)
         if not done:
-            waiting.append(asyncio.create_task(_wait_for_disconnect(receive)))
+            waiting.append(asyncio.create_task(leave()))
             await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         return beginning.result() if beginning.done() else None
     finally:

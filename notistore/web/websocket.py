@@ -17,6 +17,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, Protocol, TypeAlias
 
@@ -52,6 +53,8 @@ RECONNECT: Final = 4013
 """Closes a socket whose stream has ended: the client reconnects after a second or three."""
 POLL: Final = 4029
 """Closes a socket that gets no stream, over a limit or without a hub: the client polls again after 30 s."""
+
+_MOST_EARLY: Final = 10  # messages kept for a client whose stream has not begun
 
 UNAUTHENTICATED: Final = 4401
 """Closes a socket whose first message had no token, or one that names no recipient."""
@@ -133,12 +136,15 @@ async def serve_websocket(
         scope: of the handshake on an ASGI server: the connection of a client that does not read is closed a second
             after its stream has ended.
     """
-    async with begin_stream(inbox, recipient) as (greeting, stream):
+    messages = _Messages(receive)
+    async with begin_stream(inbox, recipient, leave=messages.wait_for_disconnect) as (greeting, stream):
+        if not greeting:
+            return None
         await _send_frames(send, greeting)
         if stream is None:
             return POLL if b"event:" in greeting else RECONNECT  # no event: the store fails at present
         writing = asyncio.create_task(_write_events(stream, send))
-        answering = asyncio.create_task(_answer_messages(inbox, stream, receive, send))
+        answering = asyncio.create_task(_answer_messages(inbox, stream, messages.receive, send))
         try:
             async with close_deadline(stream, scope=scope) as deadline:
                 await asyncio.wait([writing, answering], return_when=asyncio.FIRST_COMPLETED)
@@ -155,6 +161,26 @@ async def serve_websocket(
             if not task.cancelled():
                 task.result()
         return RECONNECT if stream.ended != "left" else None
+
+
+class _Messages:
+    """A client's messages, which can be watched for the disconnect before they are answered."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._early: deque[str | bytes] = deque()
+
+    async def wait_for_disconnect(self) -> None:
+        """Return when the client has disconnected; after more messages than are kept, wait until cancelled."""
+        while len(self._early) < _MOST_EARLY:
+            if (message := await self._receive()) is None:
+                return
+            self._early.append(message)
+        await asyncio.get_running_loop().create_future()
+
+    async def receive(self) -> str | bytes | None:
+        """The next message; None once the client has disconnected."""
+        return self._early.popleft() if self._early else await self._receive()
 
 
 async def _write_events(stream: Subscription, send: Send) -> None:

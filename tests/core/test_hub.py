@@ -452,6 +452,20 @@ def test_a_hub_outlives_its_event_loop_however_that_was_closed(user: Recipient) 
     assert (stream.ended, reading.done()) == ("closed", False)
 
 
+def test_a_hub_on_a_later_event_loop_calls_nothing_of_an_earlier_one(user: Recipient) -> None:
+    hub, called = SseHub(), []
+
+    async def leave_open() -> None:
+        hub.subscribe(user).on_end = lambda: called.append("on_end")
+
+    async def begin_anew() -> None:
+        hub.subscribe(user).end("left")
+
+    asyncio.run(leave_open())
+    asyncio.run(begin_anew())
+    assert (hub.stats().ended, called) == ({"closed": 1, "left": 1}, [])
+
+
 async def test_two_event_loops_at_once_cannot_share_a_hub(user: Recipient) -> None:
     hub = SseHub()
 

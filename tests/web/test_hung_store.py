@@ -4,11 +4,13 @@ is answered, so that a server can shut down."""
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import httpx
 import pytest
+from websockets.asyncio.client import connect
 
 from notistore import Inbox, MemoryStore, Recipient, SseHub
 from notistore.web import inbox_app, stream
@@ -78,3 +80,35 @@ async def test_a_client_that_waits_for_a_slow_count_gets_its_stream(
         assert b'"count":0' in await opened.frame()
         await inbox.send(Recipient("42"), "t")
         assert b'"type":"t"' in await opened.frame()
+
+
+@pytest.fixture
+def sockets(uvicorn_server: Served, monkeypatch: pytest.MonkeyPatch) -> tuple[str, SseHub, Hanging]:
+    monkeypatch.setattr(stream, "_LONG", 0.05)
+    hub, store = SseHub(), Hanging()
+    uvicorn_server.app = inbox_app(Inbox(store, hub), user_of, websocket=lambda connection: Recipient("42"))
+    return uvicorn_server.url.replace("http", "ws", 1) + "/notifications/ws", hub, store
+
+
+async def test_a_websocket_that_closes_before_the_first_count_leaves_no_stream(
+    sockets: tuple[str, SseHub, Hanging],
+) -> None:
+    url, hub, _ = sockets
+    async with connect(url), connect(url) as talking:
+        await talking.send("{}")
+        await until_streams(hub, 2)
+    await until_streams(hub, 0)
+    assert hub.stats().ended == {"left": 2}
+
+
+async def test_messages_that_come_before_the_first_count_are_answered_after_it(
+    sockets: tuple[str, SseHub, Hanging],
+) -> None:
+    url, _, store = sockets
+    asked = [{"type": "get_unread_count"}, {"type": "mark_read", "ids": []}] * 10
+    async with connect(url) as socket:
+        for message in asked:
+            await socket.send(json.dumps(message))
+        asyncio.get_running_loop().call_later(0.3, store.released.set)
+        answers = [json.loads(await socket.recv())["event"] for _ in range(len(asked) + 1)]
+    assert answers == ["notification", *["notification", "marked"] * 10]
