@@ -287,25 +287,30 @@ def known_strings(ids: list[Any]) -> list[Any]:
     return [id for id in ids if isinstance(id, str)]
 
 
-def later(when: When, seconds: float = 0.05) -> Break:
-    """Respond before the request takes effect."""
+def later(when: When) -> Break:
+    """Respond before the request takes effect, which it does once the next GET has been answered."""
 
-    async def served(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-        body = await body_of(receive)
-        answer = await whole(app, scope | {"method": "GET", "path": "/notifications/unread/count"}, given(b""))
-        if answer[0]["status"] != 200:
-            await app(scope, given(body), send)
-            return
+    def broken(app: ASGIApp) -> ASGIApp:
+        pending: list[tuple[Scope, bytes]] = []
 
-        async def do() -> None:
-            await asyncio.sleep(seconds)
-            await whole(app, scope, given(body))
+        async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["type"] == "http" and when(scope):
+                body = await body_of(receive)
+                answer = await whole(app, scope | {"method": "GET", "path": "/notifications/unread/count"}, given(b""))
+                if answer[0]["status"] != 200:
+                    await app(scope, given(body), send)
+                    return
+                pending.append((scope, body))
+                await Response(status_code=204)(scope, receive, send)
+                return
+            await app(scope, receive, send)
+            while pending and scope["type"] == "http" and scope["method"] == "GET":
+                late, body = pending.pop(0)
+                await whole(app, late, given(body))
 
-        doing.add(asyncio.ensure_future(do()))
-        await Response(status_code=204)(scope, receive, send)
+        return serve
 
-    doing: set[asyncio.Future[None]] = set()
-    return around(when, served)
+    return broken
 
 
 # What is kept
