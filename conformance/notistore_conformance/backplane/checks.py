@@ -43,15 +43,15 @@ def _numbered(key: str, count: int, name: str = "") -> list[Message]:
     "Every subscriber receives each message once, the publisher too",
     *("delivery.once", "open.loop"),
 )
-async def once(site: BackplaneContext) -> None:
-    key, other = site.key(), site.key("other")
+async def once(c: BackplaneContext) -> None:
+    key, other = c.key(), c.key("other")
     # In calls of one and of many, some of them equal: that two messages say the same does not make them one.
     calls = [[message] for message in _numbered(key, 50)] + [[(key, b"same")], [(key, b"same")]]
     calls += [
         [(key, b"both"), (other, b"both"), *[(key, b"same")] * 3, *_numbered(key, 20, "many "), (key, b"both")],
         [],
     ]
-    async with site.nodes(10) as nodes:
+    async with c.nodes(10) as nodes:
         for node in nodes:
             await node.subscribe([key, other])
             await node.subscribe({key})  # again
@@ -61,15 +61,15 @@ async def once(site: BackplaneContext) -> None:
         sent = [message for call in calls for message in call] + [(key, b"end"), (other, b"end")]
         for node in nodes:
             received = await node.until("delivery.once", *sent)
-            site.equal("delivery.once", sorted(received), sorted(sent), f"in {node.name}")
+            c.equal("delivery.once", sorted(received), sorted(sent), f"in {node.name}")
 
 
 @backplane_check(
     "backplane/order", "What one publishes to one key comes in order, in calls of one and of many", "delivery.order"
 )
-async def order(site: BackplaneContext) -> None:
-    one, other = site.key("one"), site.key("other")
-    async with site.nodes(3) as [listener, *senders]:
+async def order(c: BackplaneContext) -> None:
+    one, other = c.key("one"), c.key("other")
+    async with c.nodes(3) as [listener, *senders]:
         await listener.subscribe([one, other])
 
         async def send(sender: Node) -> None:
@@ -86,7 +86,7 @@ async def order(site: BackplaneContext) -> None:
                 await listener.until("delivery.order", sent[-1])
                 # A message that came twice, or not at all, is another check's; what is out of order is this one's.
                 got = list(dict.fromkeys(message for message in listener.received if message in set(sent)))
-                site.equal("delivery.order", got, sorted(got, key=sent.index), f"of {sender.name}")
+                c.equal("delivery.order", got, sorted(got, key=sent.index), f"of {sender.name}")
 
 
 @backplane_check(
@@ -94,9 +94,9 @@ async def order(site: BackplaneContext) -> None:
     "Thousands of messages in one call, and large ones, all arrive in order",
     *("delivery.once", "delivery.order"),
 )
-async def flood(site: BackplaneContext) -> None:
-    key = site.key()
-    async with site.nodes(2) as [sender, listener]:
+async def flood(c: BackplaneContext) -> None:
+    key = c.key()
+    async with c.nodes(2) as [sender, listener]:
         await listener.subscribe([key])
         many = _numbered(key, 6_000)
         large = [(key, bytes([n]) * (120_000 if n % 2 else 20)) for n in range(40)]
@@ -106,30 +106,30 @@ async def flood(site: BackplaneContext) -> None:
             await listener.until("delivery.once", (key, b"after %d" % len(call)))
             wanted = set(call)
             got = [message for message in listener.received if message in wanted]
-            site.equal("delivery.order", [_brief(m) for m in got], [_brief(m) for m in call], f"of {len(call)}")
+            c.equal("delivery.order", [_brief(m) for m in got], [_brief(m) for m in call], f"of {len(call)}")
 
 
 @backplane_check("backplane/keys", "Keys are any text, compared exactly", "delivery.keys")
-async def keys(site: BackplaneContext) -> None:
-    pairs = [(site.key(f"{n}:{one}"), site.key(f"{n}:{other}")) for n, (one, other) in enumerate(_HOSTILE)]
+async def keys(c: BackplaneContext) -> None:
+    pairs = [(c.key(f"{n}:{one}"), c.key(f"{n}:{other}")) for n, (one, other) in enumerate(_HOSTILE)]
     sent = [(key, str(n).encode()) for n, pair in enumerate(pairs) for key in pair]
-    async with site.nodes(3) as [sender, first, second]:
+    async with c.nodes(3) as [sender, first, second]:
         for node, own in zip((first, second), zip(*pairs, strict=True), strict=True):
             await node.subscribe(own)
         await sender.publish(*sent, (pairs[0][0], b"end"), (pairs[0][1], b"end"))
         for node, wanted in ((first, sent[::2]), (second, sent[1::2])):
             received = await node.until("delivery.keys", *wanted, (wanted[0][0], b"end"))
             foreign = [message for message in received if message not in wanted and message[1] != b"end"]
-            site.equal("delivery.keys", foreign, [], f"of keys that {node.name} has not subscribed to")
+            c.equal("delivery.keys", foreign, [], f"of keys that {node.name} has not subscribed to")
 
 
 @backplane_check("backplane/bytes", "Messages are any bytes, none of them and 300 KiB too", "delivery.bytes")
-async def any_bytes(site: BackplaneContext) -> None:
-    key = site.key()
+async def any_bytes(c: BackplaneContext) -> None:
+    key = c.key()
     sizes = [4_000, 7_999, 8_000, 8_001, 16_384, 65_535, 65_536, 128_000, 300 * 1024]  # around the usual limits
     messages = [b"", b"\x00", bytes(range(256)), b"\r\n\n", b"\xff\xfe", b" a \x00 ", b"007", b"null"]
     messages += [bytes([n % 251]) * n for n in sizes]
-    async with site.nodes(3) as [sender, other, listener]:
+    async with c.nodes(3) as [sender, other, listener]:
         await listener.subscribe([key])
         for message in messages:
             await sender.publish((key, message))
@@ -141,22 +141,22 @@ async def any_bytes(site: BackplaneContext) -> None:
 
 
 @backplane_check("backplane/unkept", "Who subscribes later receives what comes later", "delivery.unkept")
-async def unkept(site: BackplaneContext) -> None:
-    key = site.key()
-    async with site.nodes(2) as [sender, listener]:
+async def unkept(c: BackplaneContext) -> None:
+    key = c.key()
+    async with c.nodes(2) as [sender, listener]:
         await sender.publish(*_numbered(key, 20, "earlier "))
         await listener.subscribe([key])
         await sender.publish((key, b"later"))
         received = await listener.until("delivery.unkept", (key, b"later"))
         await listener.quiet()
-        site.equal("delivery.unkept", received, [(key, b"later")])
+        c.equal("delivery.unkept", received, [(key, b"later")])
 
 
 @backplane_check("backplane/steady", "While other keys come and go a key loses and repeats nothing", "delivery.steady")
-async def steady(site: BackplaneContext) -> None:
-    key = site.key("key:long")
-    coming = [*site.keys(50), site.key("key"), site.key(""), site.key("key:"), site.key("key:long:er")]
-    async with site.nodes(3) as [sender, listener, other]:
+async def steady(c: BackplaneContext) -> None:
+    key = c.key("key:long")
+    coming = [*c.keys(50), c.key("key"), c.key(""), c.key("key:"), c.key("key:long:er")]
+    async with c.nodes(3) as [sender, listener, other]:
         await listener.subscribe([key])
         await other.subscribe([key, *coming])
         sent: list[Message] = []
@@ -183,13 +183,13 @@ async def steady(site: BackplaneContext) -> None:
             await asyncio.gather(*sending)
         await sender.publish(last := (key, b"last"), (coming[0], b"last"))
         await listener.until("delivery.steady", *sent, last, (coming[0], b"last"))
-        site.equal("delivery.steady", sorted(listener.of(key)), sorted([*sent, last]))
+        c.equal("delivery.steady", sorted(listener.of(key)), sorted([*sent, last]))
 
 
 @backplane_check("backplane/at-once", "Once subscribe has returned nothing is missed", "subscribe.at-once")
-async def at_once(site: BackplaneContext) -> None:
-    async with site.nodes(2) as [sender, listener]:
-        for key in site.keys(30 * site.profile.rounds):
+async def at_once(c: BackplaneContext) -> None:
+    async with c.nodes(2) as [sender, listener]:
+        for key in c.keys(30 * c.profile.rounds):
             await listener.subscribe([key])
             await sender.publish((key, b"now"))
             await listener.until("subscribe.at-once", (key, b"now"))
@@ -198,10 +198,10 @@ async def at_once(site: BackplaneContext) -> None:
 @backplane_check(
     "backplane/first-subscribes", "Nor when many processes subscribe for the first time at once", "subscribe.at-once"
 )
-async def first_subscribes(site: BackplaneContext) -> None:
-    for n in range(site.profile.rounds):
-        async with site.nodes(6) as [sender, *listeners]:
-            shared = site.key(f"shared {n}")
+async def first_subscribes(c: BackplaneContext) -> None:
+    for n in range(c.profile.rounds):
+        async with c.nodes(6) as [sender, *listeners]:
+            shared = c.key(f"shared {n}")
 
             sending = asyncio.Lock()  # calls of one name never overlap
 
@@ -225,10 +225,10 @@ async def first_subscribes(site: BackplaneContext) -> None:
     "Thousands of keys are subscribed to, many in one call, and nothing is received for others",
     *("subscribe.at-once", "delivery.keys"),
 )
-async def many_keys(site: BackplaneContext) -> None:
-    named = site.keys(3_000)
-    foreign = [site.key(f"foreign {n}") for n in range(1_000)]
-    async with site.nodes(2) as [sender, listener]:
+async def many_keys(c: BackplaneContext) -> None:
+    named = c.keys(3_000)
+    foreign = [c.key(f"foreign {n}") for n in range(1_000)]
+    async with c.nodes(2) as [sender, listener]:
         for call in (named[:1_500], named[1_500:]):
             await listener.subscribe(dict.fromkeys(call).keys())
             last = [(key, b"at once") for key in call[-10:]]
@@ -241,14 +241,14 @@ async def many_keys(site: BackplaneContext) -> None:
         await sender.publish((named[0], b"end"))
         received = await listener.until("subscribe.at-once", *sent, (named[0], b"end"))
         got = [message for message in received if message[1] == b"not here"]
-        site.equal("delivery.keys", got, [], "of keys that were not subscribed")
+        c.equal("delivery.keys", got, [], "of keys that were not subscribed")
 
 
 @backplane_check("backplane/unsubscribe", "What was unsubscribed can be subscribed to again", "unsubscribe.again")
-async def unsubscribe(site: BackplaneContext) -> None:
-    left, kept = site.key("left"), site.key("kept")
-    async with site.nodes(2) as [sender, listener]:
-        await listener.unsubscribe([site.key("never subscribed")])
+async def unsubscribe(c: BackplaneContext) -> None:
+    left, kept = c.key("left"), c.key("kept")
+    async with c.nodes(2) as [sender, listener]:
+        await listener.unsubscribe([c.key("never subscribed")])
         everything: list[Message] = []
         for n in range(3):
             await listener.subscribe([left, kept])
@@ -258,7 +258,7 @@ async def unsubscribe(site: BackplaneContext) -> None:
             await sender.publish(*sent)
             await listener.until("unsubscribe.again", *sent)
             await listener.unsubscribe([left])
-        site.equal("unsubscribe.again", sorted(listener.received), sorted(everything), "each once")
+        c.equal("unsubscribe.again", sorted(listener.received), sorted(everything), "each once")
 
 
 @backplane_check(
@@ -266,11 +266,11 @@ async def unsubscribe(site: BackplaneContext) -> None:
     "Messages that publish has returned for are received, even when it is closed at once",
     "publish.raises",
 )
-async def publishes_last(site: BackplaneContext) -> None:
-    key = site.key()
-    async with site.node() as listener:
+async def publishes_last(c: BackplaneContext) -> None:
+    key = c.key()
+    async with c.node() as listener:
         await listener.subscribe([key])
-        async with site.node() as sender:
+        async with c.node() as sender:
             sent = _numbered(key, 300)
             await sender.publish(*sent)
         await listener.until("publish.raises", *sent)
@@ -279,55 +279,55 @@ async def publishes_last(site: BackplaneContext) -> None:
 @backplane_check(
     "backplane/closes", "Closing ends every task and thread, and nothing is received any more", "close.ends"
 )
-async def closes(site: BackplaneContext) -> None:
-    async with site.node(opened=False) as node:
+async def closes(c: BackplaneContext) -> None:
+    async with c.node(opened=False) as node:
         await node.begin()
         await node.end()  # a client library may start threads once, for the whole process
         threads = set(threading.enumerate())
         with begun_tasks() as tasks:
             await node.begin()
-            await node.subscribe([site.key()])
-            await node.publish((site.key(), b"message"))
+            await node.subscribe([c.key()])
+            await node.publish((c.key(), b"message"))
             await node.end()
         left = [str(task.get_coro()) for task in tasks if not task.done()]
-        site.equal("close.ends", left, [], "tasks still running")
+        c.equal("close.ends", left, [], "tasks still running")
         begun = [thread.name for thread in set(threading.enumerate()) - threads]
         begun = [name for name in begun if not name.startswith("asyncio_")]  # the event loop's own, for look-ups
-        site.equal("close.ends", begun, [], "threads still running")
+        c.equal("close.ends", begun, [], "threads still running")
         node.open = True
         node.received.clear()
-        async with site.node() as sender:
-            await sender.subscribe([site.key()])
-            await sender.publish((site.key(), b"afterwards"))
-            await sender.until("close.ends", (site.key(), b"afterwards"))
+        async with c.node() as sender:
+            await sender.subscribe([c.key()])
+            await sender.publish((c.key(), b"afterwards"))
+            await sender.until("close.ends", (c.key(), b"afterwards"))
             await node.quiet()
-            site.equal("close.ends", node.received, [], "received after it was closed")
+            c.equal("close.ends", node.received, [], "received after it was closed")
         node.open = False
 
 
 @backplane_check("backplane/reopens", "What was closed can be opened again, and has no keys then", "close.reopens")
-async def reopens(site: BackplaneContext) -> None:
-    async with site.node(opened=False) as node:
+async def reopens(c: BackplaneContext) -> None:
+    async with c.node(opened=False) as node:
         for n in range(3):
             await node.begin()
-            message = (site.key(str(n)), b"message")
+            message = (c.key(str(n)), b"message")
             await node.subscribe([message[0]])
-            await node.publish(*[(site.key(str(earlier)), b"message") for earlier in range(n + 1)])
+            await node.publish(*[(c.key(str(earlier)), b"message") for earlier in range(n + 1)])
             await node.until("close.reopens", message)
             await node.end()
         named = [key for key, _ in node.received]
-        site.equal("close.reopens", named, [site.key(str(n)) for n in range(3)], "keys of what was received")
+        c.equal("close.reopens", named, [c.key(str(n)) for n in range(3)], "keys of what was received")
 
 
 @_outage_check("backplane/publish-raises", "Without its server publishing raises", "publish.raises")
-async def publish_raises(site: BackplaneContext) -> None:
-    key = site.key()
-    async with site.nodes(2) as [sender, listener]:
+async def publish_raises(c: BackplaneContext) -> None:
+    key = c.key()
+    async with c.nodes(2) as [sender, listener]:
         await listener.subscribe([key])
         await sender.publish((key, b"before"))
-        async with site.outage():
+        async with c.outage():
             for n in range(3):
-                await site.raises("publish.raises", sender.publish((key, str(n).encode())), "of publish")
+                await c.raises("publish.raises", sender.publish((key, str(n).encode())), "of publish")
 
 
 @_outage_check(
@@ -335,12 +335,12 @@ async def publish_raises(site: BackplaneContext) -> None:
     "After an outage it reconnects by itself, calls missed and receives each message once",
     *("connection.returns", "open.missed", "delivery.once"),
 )
-async def reconnects(site: BackplaneContext) -> None:
-    named = site.keys(300)
-    async with site.nodes(2) as [sender, listener]:
+async def reconnects(c: BackplaneContext) -> None:
+    named = c.keys(300)
+    async with c.nodes(2) as [sender, listener]:
         await listener.subscribe(named)
         for n, seconds in enumerate((0.0, _LONG_OUTAGE)):
-            async with site.outage():
+            async with c.outage():
                 await asyncio.sleep(seconds)
                 listener.gaps = 0
             await listener.until_missed("open.missed")
@@ -350,7 +350,7 @@ async def reconnects(site: BackplaneContext) -> None:
             await sender.publish(*sent)
             await listener.until("delivery.once", *sent)
             got = [message for message in listener.received if message in set(sent)]
-            site.equal("delivery.once", sorted(got), sorted(sent), "after the outage")
+            c.equal("delivery.once", sorted(got), sorted(sent), "after the outage")
 
 
 @_outage_check(
@@ -358,15 +358,15 @@ async def reconnects(site: BackplaneContext) -> None:
     "What could not be subscribed is on reconnect, followed by missed",
     *("subscribe.later", "unsubscribe.again"),
 )
-async def subscribes_later(site: BackplaneContext) -> None:
-    known, late, again = site.key("known"), site.key("late"), site.key("again")
-    async with site.nodes(2) as [sender, listener]:
+async def subscribes_later(c: BackplaneContext) -> None:
+    known, late, again = c.key("known"), c.key("late"), c.key("again")
+    async with c.nodes(2) as [sender, listener]:
         await listener.subscribe([known, again])
-        async with site.outage():
-            await site.raises("subscribe.later", listener.subscribe([late]), "of subscribe")
+        async with c.outage():
+            await c.raises("subscribe.later", listener.subscribe([late]), "of subscribe")
             with suppress(Exception):
                 await listener.unsubscribe([again])
-            await site.raises("subscribe.later", listener.subscribe([again]), "of subscribe")
+            await c.raises("subscribe.later", listener.subscribe([again]), "of subscribe")
             listener.gaps = 0
         await listener.until_missed("subscribe.later")
         await sender.accepts(*[(key, b"after the outage") for key in (known, late, again)])
@@ -379,19 +379,19 @@ async def subscribes_later(site: BackplaneContext) -> None:
     "It closes while its server is away, and ends every task",
     "close.ends",
 )
-async def closes_cut_off(site: BackplaneContext) -> None:
-    async with site.node(opened=False) as node, site.node(opened=False) as late:
+async def closes_cut_off(c: BackplaneContext) -> None:
+    async with c.node(opened=False) as node, c.node(opened=False) as late:
         with begun_tasks() as tasks:
             await node.begin()
-            await node.subscribe([site.key()])
-            async with site.outage():
+            await node.subscribe([c.key()])
+            async with c.outage():
                 with suppress(Exception):
-                    await node.publish((site.key(), b"message"))
+                    await node.publish((c.key(), b"message"))
                 await late.begin()
                 await node.end()
                 await late.end()
                 left = [str(task.get_coro()) for task in tasks if not task.done()]
-                site.equal("close.ends", left, [], "tasks still running")
+                c.equal("close.ends", left, [], "tasks still running")
 
 
 @_outage_check(
@@ -400,12 +400,12 @@ async def closes_cut_off(site: BackplaneContext) -> None:
     "open.returns",
     "connection.returns",
 )
-async def opens_without_server(site: BackplaneContext) -> None:
-    key = site.key()
-    async with site.node(opened=False) as node:
-        async with site.outage():
+async def opens_without_server(c: BackplaneContext) -> None:
+    key = c.key()
+    async with c.node(opened=False) as node:
+        async with c.outage():
             await node.begin()
-            await site.raises("open.returns", node.subscribe([key]), "of subscribe, for there is no server")
+            await c.raises("open.returns", node.subscribe([key]), "of subscribe, for there is no server")
         await node.until_missed("connection.returns")
         await node.accepts((key, b"after the outage"))
         await node.until("connection.returns", (key, b"after the outage"))
@@ -416,14 +416,14 @@ async def opens_without_server(site: BackplaneContext) -> None:
     "A connection that is half open is noticed within seconds, and delays no other publisher",
     *("connection.half-open", "publish.returns"),
 )
-async def half_open(site: BackplaneContext) -> None:
-    key = site.key()
-    async with site.nodes(2) as [other, node]:
+async def half_open(c: BackplaneContext) -> None:
+    key = c.key()
+    async with c.nodes(2) as [other, node]:
         await node.subscribe([key])
         await node.publish((key, b"before"))
         await node.until("connection.half-open", (key, b"before"))
         await node.half_open()
-        async with site.timeout(_RETURN_TIMEOUT, "publish.returns", "that others publish meanwhile"):
+        async with c.timeout(_RETURN_TIMEOUT, "publish.returns", "that others publish meanwhile"):
             await other.publish((key, b"meanwhile"))
         await node.until_missed("connection.half-open", soon=True)
         await other.publish((key, b"received again"))

@@ -35,13 +35,13 @@ _ALWAYS: Final = ("open.returns", "open.loop", "close.ends")  # every check open
 class Node:
     """An open backplane, as in one process, and what it has received."""
 
-    def __init__(self, site: BackplaneContext, name: str, implementation: BackplaneImplementation) -> None:
+    def __init__(self, context: BackplaneContext, name: str, implementation: BackplaneImplementation) -> None:
         self.name = name
         self.received: list[Message] = []
         self.gaps = 0
         self.open = False
         self._times = 0
-        self._site = site
+        self._context = context
         self._implementation = implementation
         self._plane: Backplane = implementation.backplane
         self._changed = asyncio.Event()
@@ -53,12 +53,12 @@ class Node:
         self.open = True
         self._times += 1
         opening = self._plane.open(partial(self._receive, self._times), self._missed)
-        await self._site.within_seconds("open.returns", opening, self._log("open"))
+        await self._context.within_seconds("open.returns", opening, self._log("open"))
 
     async def end(self) -> None:
         """Close it."""
         self.open = False
-        await self._site.within_seconds("close.ends", self._plane.close(), self._log("close()"))
+        await self._context.within_seconds("close.ends", self._plane.close(), self._log("close()"))
 
     async def subscribe(self, keys: Collection[str]) -> None:
         self._log(f"subscribe({_shown(keys)})")
@@ -74,7 +74,7 @@ class Node:
 
     async def accepts(self, *messages: Message) -> None:
         """Publish once the server is back; until then publishing has to raise."""
-        async with self._site.timeout(_RETURN, "connection.returns", "a publish that does not raise"):
+        async with self._context.timeout(_RETURN, "connection.returns", "a publish that does not raise"):
             while True:
                 try:
                     return await self.publish(*messages)
@@ -115,23 +115,25 @@ class Node:
         return [message for message in self.received if message[0] in keys]
 
     async def _wait(self, condition: Callable[[], bool], within: float, clause: str, expected: str) -> None:
-        async with self._site.timeout(within, clause, expected, lambda: f"received: {_shown(self.received)}"):
+        async with self._context.timeout(within, clause, expected, lambda: f"received: {_shown(self.received)}"):
             while not condition():
                 self._changed.clear()
                 await self._changed.wait()
-                self._site.settle()
+                self._context.settle()
 
     def _receive(self, time: int, key: str, message: bytes) -> None:
         if threading.get_ident() != self._thread:
-            self._site.wrong.append(("open.loop", "a call in the event loop's thread", "receive was called in another"))
+            self._context.wrong.append(
+                ("open.loop", "a call in the event loop's thread", "receive was called in another")
+            )
             self._loop.call_soon_threadsafe(self._changed.set)
             return
         if type(key) is not str or type(message) is not bytes:
             got = f"receive({type(key).__name__}, {type(message).__name__})"
-            self._site.wrong.append(("open.loop", "receive(str, bytes)", got))
+            self._context.wrong.append(("open.loop", "receive(str, bytes)", got))
         if time != self._times:
             got = f"the function of open {time} was called once it was opened {self._times} times"
-            self._site.wrong.append(("open.loop", "calls of the function that open was last given", got))
+            self._context.wrong.append(("open.loop", "calls of the function that open was last given", got))
         if self.open:
             self.received.append((key, bytes(message)))
         self._changed.set()
@@ -142,7 +144,7 @@ class Node:
         self._changed.set()
 
     def _log(self, line: str) -> str:
-        self._site.done.append(f"{self.name}: {line}")
+        self._context.done.append(f"{self.name}: {line}")
         return line
 
 

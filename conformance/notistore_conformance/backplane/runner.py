@@ -41,26 +41,26 @@ class BackplaneRunner(Runner[BackplaneImplementation]):
         return distribution_of(implementation.backplane), implementation.backend
 
     async def _attempt(self, check: Check, implementation: BackplaneImplementation) -> tuple[Outcome, str]:
-        site = BackplaneContext(check, self._make_backplane, implementation, self.profile)
+        context = BackplaneContext(check, self._make_backplane, implementation, self.profile)
         try:
             async with asyncio.timeout(check.seconds):
-                await check.body(site)
-            site.settle()
+                await check.body(context)
+            context.settle()
         except NotOffered as reason:
             return Outcome.UNSUPPORTED, f"not offered: {reason}"
         except ContractViolation as broken:
             return Outcome.FAILED, str(broken)
         except TimeoutError:
-            return Outcome.FAILED, site.explain(
+            return Outcome.FAILED, context.explain(
                 check.clauses, f"an end within {check.seconds:.0f} s", "it was still going on"
             )
         except ExceptionGroup as group:
             broken_ones, _ = group.split(ContractViolation)
             if broken_ones is not None:
                 return Outcome.FAILED, str(_first(broken_ones))
-            return Outcome.FAILED, _raised(site, group)
+            return Outcome.FAILED, _raised(context, group)
         except Exception as error:
-            return Outcome.FAILED, _raised(site, error)
+            return Outcome.FAILED, _raised(context, error)
         return Outcome.PASSED, ""
 
 
@@ -71,6 +71,6 @@ def _first(group: BaseExceptionGroup[Any]) -> BaseException:
     return error
 
 
-def _raised(site: BackplaneContext, error: Exception) -> str:
-    text = site.explain(site.check.clauses, "no error", f"{type(error).__name__}: {error}")
+def _raised(context: BackplaneContext, error: Exception) -> str:
+    text = context.explain(context.check.clauses, "no error", f"{type(error).__name__}: {error}")
     return f"{text}\n{''.join(traceback.format_exception(error))}"

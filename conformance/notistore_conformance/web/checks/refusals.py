@@ -11,7 +11,7 @@ from ..context import WebContext
 
 
 @web_check("web/no-recipient", "Without an identity every route is 401", "errors.recipient", "errors.problem")
-async def no_recipient(v: WebContext) -> None:
+async def no_recipient(c: WebContext) -> None:
     id = new_id()
     for method, path, body in (
         ("GET", "", None),
@@ -24,13 +24,13 @@ async def no_recipient(v: WebContext) -> None:
         ("POST", "/read-all", None),
         ("DELETE", f"/{id}", None),
     ):
-        v.refused("errors.recipient", await v.ask(method, path, who={}, json=body), 401)
+        c.refused("errors.recipient", await c.ask(method, path, who={}, json=body), 401)
 
 
 @web_check(
     "web/garbage", "What cannot be understood is 422, and the field is named", "errors.garbage", "errors.problem"
 )
-async def garbage(v: WebContext) -> None:
+async def garbage(c: WebContext) -> None:
     for method, path, field in (
         ("GET", "?page=x", "page"),
         ("GET", "?page=1.5", "page"),
@@ -44,12 +44,12 @@ async def garbage(v: WebContext) -> None:
         ("POST", "/read-all?seen=", "seen"),
         ("POST", "/read-all?seen=2026-01-01T00:00:00.000", "seen"),  # of which zone?
     ):
-        v.refused("errors.garbage", await v.ask(method, path), 422, field)
-    huge = await v.ask("GET", f"?page={10**20}")
-    v.equal("errors.garbage", huge.status_code in (200, 422), True, f"a page that cannot be: {huge.status_code}")
-    [id] = await v.some()
-    await v.ask("POST", f"/{id}/unread")
-    unread = await v.badge()
+        c.refused("errors.garbage", await c.ask(method, path), 422, field)
+    huge = await c.ask("GET", f"?page={10**20}")
+    c.equal("errors.garbage", huge.status_code in (200, 422), True, f"a page that cannot be: {huge.status_code}")
+    [id] = await c.some()
+    await c.ask("POST", f"/{id}/unread")
+    unread = await c.badge()
     for body, field in (
         (b"{", "body"),
         (b'{"ids": ["\xff"]}', "body"),
@@ -58,9 +58,9 @@ async def garbage(v: WebContext) -> None:
         (b'{"ids": [1]}', "ids[0]"),
         (json.dumps({"ids": [id, None]}).encode(), "ids[1]"),
     ):
-        answer = await v.ask("PATCH", "/read", content=body, headers={"content-type": "application/json"})
-        v.refused("errors.garbage", answer, 422, field)
-    v.equal("errors.garbage", await v.badge(), unread, "the count, which nothing refused may change")
+        answer = await c.ask("PATCH", "/read", content=body, headers={"content-type": "application/json"})
+        c.refused("errors.garbage", answer, 422, field)
+    c.equal("errors.garbage", await c.badge(), unread, "the count, which nothing refused may change")
 
 
 @web_check(
@@ -69,27 +69,27 @@ async def garbage(v: WebContext) -> None:
     "errors.large",
     "errors.problem",
 )
-async def large(v: WebContext) -> None:
+async def large(c: WebContext) -> None:
     kind = {"content-type": "application/json"}
     body = json.dumps({"ids": []}).encode()
     fits, exceeds = body.ljust(64 * 1024), body.ljust(64 * 1024 + 1)
-    v.answered("errors.large", await v.ask("PATCH", "/read", content=fits, headers=kind), 200, "of 64 KiB")
-    v.answered("errors.large", await v.patch(fits), 200, "of 64 KiB in chunks")
+    c.answered("errors.large", await c.ask("PATCH", "/read", content=fits, headers=kind), 200, "of 64 KiB")
+    c.answered("errors.large", await c.patch(fits), 200, "of 64 KiB in chunks")
     # A server may close the connection without notice (RFC 9110, section 15.5.14); no other request is to be on it.
     alone = {"connection": "close"}
-    v.refused("errors.large", await v.ask("PATCH", "/read", content=exceeds, headers=kind | alone), 413)
-    v.refused("errors.large", await v.patch(exceeds, headers=alone), 413)
+    c.refused("errors.large", await c.ask("PATCH", "/read", content=exceeds, headers=kind | alone), 413)
+    c.refused("errors.large", await c.patch(exceeds, headers=alone), 413)
 
 
 @web_check(
     "web/cross-site", "An unsafe request from a page of another site is 403 and does nothing", "cross-site.refused"
 )
-async def cross_site(v: WebContext) -> None:
+async def cross_site(c: WebContext) -> None:
     await _are_refused(
-        v,
+        c,
         "cross-site.refused",
         {"Sec-Fetch-Site": "cross-site"},
-        {"Sec-Fetch-Site": "cross-site", "Origin": _own_origin(v)},
+        {"Sec-Fetch-Site": "cross-site", "Origin": _own_origin(c)},
     )
 
 
@@ -98,10 +98,10 @@ async def cross_site(v: WebContext) -> None:
     "So is one whose Origin is not the Host, where Sec-Fetch-Site is not sent",
     "cross-site.origin",
 )
-async def origin(v: WebContext) -> None:
-    own = _own_origin(v)
+async def origin(c: WebContext) -> None:
+    own = _own_origin(c)
     scheme, host = own.split("://")
-    name, port = v.http.base_url.host, v.http.base_url.port or 8080
+    name, port = c.http.base_url.host, c.http.base_url.port or 8080
     origins = {
         "https://elsewhere.invalid",
         "null",
@@ -113,38 +113,38 @@ async def origin(v: WebContext) -> None:
         f"{scheme}://x{host[1:]}",
         f"{scheme}://{host.replace('.', 'x', 1)}",  # where the host is used as a pattern
     } - {own}
-    await _are_refused(v, "cross-site.origin", *({"Origin": elsewhere} for elsewhere in sorted(origins)))
+    await _are_refused(c, "cross-site.origin", *({"Origin": elsewhere} for elsewhere in sorted(origins)))
 
 
 @web_check("web/same-site", "Requests of the same site, of no page, and safe ones are let in", "cross-site.same")
-async def same_site(v: WebContext) -> None:
-    [id] = await v.some()
+async def same_site(c: WebContext) -> None:
+    [id] = await c.some()
     sites = [{"Sec-Fetch-Site": site} for site in ("same-origin", "same-site", "none")]
-    for headers in ({}, {"Origin": _own_origin(v)}, *sites):
+    for headers in ({}, {"Origin": _own_origin(c)}, *sites):
         for method, path, body, status in (
             ("POST", f"/{id}/read", None, 204),
             ("POST", f"/{id}/unread", None, 204),
             ("PATCH", "/read", {"ids": [id]}, 200),
-            ("POST", f"/read-all?type={v.type}", None, 204),
+            ("POST", f"/read-all?type={c.type}", None, 204),
             ("DELETE", f"/{new_id()}", None, 404),
         ):
-            answer = await v.ask(method, path, headers=headers, json=body)
-            v.answered("cross-site.same", answer, status, f"of {method} {path} with {headers}")
+            answer = await c.ask(method, path, headers=headers, json=body)
+            c.answered("cross-site.same", answer, status, f"of {method} {path} with {headers}")
     elsewhere = {"Sec-Fetch-Site": "cross-site", "Origin": "https://elsewhere.invalid"}
     for path in ("", "?limit=1", "/unread", "/unread/count"):
-        v.answered("cross-site.same", await v.ask("GET", path, headers=elsewhere), 200, f"of GET {path}, which is safe")
+        c.answered("cross-site.same", await c.ask("GET", path, headers=elsewhere), 200, f"of GET {path}, which is safe")
 
 
-def _own_origin(v: WebContext) -> str:
-    return f"{v.http.base_url.scheme}://{v.http.base_url.netloc.decode()}"
+def _own_origin(c: WebContext) -> str:
+    return f"{c.http.base_url.scheme}://{c.http.base_url.netloc.decode()}"
 
 
-async def _are_refused(v: WebContext, clause: str, *forged: dict[str, str]) -> None:
+async def _are_refused(c: WebContext, clause: str, *forged: dict[str, str]) -> None:
     """Every unsafe request with these headers is 403, and changes nothing."""
-    unread, read = await v.some(2)
-    await v.ask("POST", f"/{unread}/unread")
-    await v.ask("POST", f"/{read}/read")
-    before = (await v.badge(), (await v.json(params={"limit": 2}))["items"])
+    unread, read = await c.some(2)
+    await c.ask("POST", f"/{unread}/unread")
+    await c.ask("POST", f"/{read}/read")
+    before = (await c.badge(), (await c.json(params={"limit": 2}))["items"])
     for headers in forged:
         for method, path, body in (
             ("POST", f"/{unread}/read", None),
@@ -153,7 +153,7 @@ async def _are_refused(v: WebContext, clause: str, *forged: dict[str, str]) -> N
             ("POST", "/read-all", None),
             ("DELETE", f"/{unread}", None),
         ):
-            answer = await v.ask(method, path, headers=headers, json=body)
-            v.answered(clause, answer, 403, f"of {method} {path} with {headers}")
-        after = (await v.badge(), (await v.json(params={"limit": 2}))["items"])
-        v.equal(clause, after, before, f"the count and the newest items after requests with {headers}")
+            answer = await c.ask(method, path, headers=headers, json=body)
+            c.answered(clause, answer, 403, f"of {method} {path} with {headers}")
+        after = (await c.badge(), (await c.json(params={"limit": 2}))["items"])
+        c.equal(clause, after, before, f"the count and the newest items after requests with {headers}")
