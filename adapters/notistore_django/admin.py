@@ -37,13 +37,8 @@ class ReadFilter(admin.SimpleListFilter):
         return [("unread", "unread"), ("read", "read")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Notification]) -> QuerySet[Notification]:
-        match self.value():
-            case "unread":
-                return queryset.filter(read_at=None)
-            case "read":
-                return queryset.exclude(read_at=None)
-            case _:
-                return queryset
+        unread = {"unread": True, "read": False}.get(self.value() or "")
+        return queryset if unread is None else queryset.filter(read_at__isnull=unread)
 
 
 class _RecentValuesFilter(admin.SimpleListFilter):

@@ -8,141 +8,72 @@ detected by a wrapper around the connection's statements (`execute_wrappers`).
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextvars import ContextVar, copy_context
+from contextvars import copy_context
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.transaction import TransactionManagementError
 
 from notistore.errors import Unsupported
+from notistore.sql import TransactionCallbacks
 
-__all__ = ["Commit", "after_commit", "after_last_call"]
-
-Callback = Callable[[], None]
+__all__ = ["Hook"]
 
 
-def after_commit(connection: BaseDatabaseWrapper, callback: Callback) -> None:
-    """Call `callback` once the outermost transaction has committed; at once when there is none.
+class Hook:
+    """The callbacks of one call, which Django calls after the commit of the transaction that is open now.
 
-    Raises:
-        Unsupported: autocommit is off, so the application commits itself and Django does not report it.
+    That of an asynchronous call is made in the call's thread and used on the event loop: Django's connections are
+    thread-local, so there Django would return another connection, without a transaction.
     """
-    try:
-        Commit(connection, callback).wait()
-    except TransactionManagementError as error:
-        raise Unsupported(
-            f"with autocommit off Django does not report commits of {connection.alias!r}; publish after them yourself"
-        ) from error
-
-
-class _Watch:
-    """Drops a Commit when its savepoint is rolled back; marks it as aborted when a statement fails on PostgreSQL."""
 
     def __init__(self, connection: BaseDatabaseWrapper) -> None:
-        self._connection = connection
-        self._aborts = connection.vendor == "postgresql"
-        self._set = connection.ops.savepoint_create_sql("")
-        self._rolled_back = connection.ops.savepoint_rollback_sql("")
-        self._savepoints: dict[str, int] = {}
-
-    @classmethod
-    def of(cls, connection: BaseDatabaseWrapper) -> None:
-        """Watch this connection, once."""
-        if not any(isinstance(wrapper, cls) for wrapper in connection.execute_wrappers):
-            connection.execute_wrappers.append(cls(connection))
-
-    def __call__(self, execute: Callable[..., Any], sql: str, *args: Any) -> Any:
-        try:
-            result = execute(sql, *args)
-        except Exception:
-            if self._aborts:
-                self._mark(aborted=True)
-            raise
-        if isinstance(sql, str) and "SAVEPOINT" in sql:
-            self._note(sql)
-        return result
-
-    def _note(self, sql: str) -> None:
-        hooks = self._connection.run_on_commit
-        if sql.startswith(_keyword(self._set)):
-            if not hooks:
-                self._savepoints.clear()
-            self._savepoints[_name(sql)] = len(hooks)
-        elif sql.startswith(_keyword(self._rolled_back)):
-            # An unknown savepoint was set before the first of our hooks.
-            count = self._savepoints.get(_name(sql), 0)
-            hooks[count:] = [hook for hook in hooks[count:] if not isinstance(hook[1], Commit)]
-            self._mark(aborted=False)
-
-    def _mark(self, *, aborted: bool) -> None:
-        for _, hook, *_ in self._connection.run_on_commit:
-            if isinstance(hook, Commit):
-                hook.aborted = aborted
-
-
-class Commit:
-    """The commit of a transaction, its callbacks, and whether PostgreSQL has aborted it.
-
-    That of a call is made in the call's thread and waited for on the event loop: Django's connections are thread-local,
-    so there Django would return another connection, without a transaction.
-    """
-
-    def __init__(self, connection: BaseDatabaseWrapper, *callbacks: Callback) -> None:
-        self._connection = connection
-        self._callbacks = [*callbacks]
-        self.aborted = False
-
-    @classmethod
-    def of_call(cls, connection: BaseDatabaseWrapper) -> Commit:
-        """That of the call which has just run on this connection."""
-        commit = cls(connection)
+        self.connection = connection
+        self._callbacks: list[Callable[[], None]] = []
         if connection.in_atomic_block:
-            commit.wait()
-        return commit
-
-    def wait(self) -> None:
-        """Have Django call this after the commit; at once if no transaction is open."""
-        _Watch.of(self._connection)
-        self._connection.on_commit(self, robust=True)
+            self.transaction = _transaction(connection) or TransactionCallbacks()
+            self.transaction.add(self)
+            connection.on_commit(self, robust=True)
+            if _watch not in connection.execute_wrappers:
+                connection.execute_wrappers.append(_watch)
 
     def __call__(self) -> None:
-        if not self.aborted:
+        if self in self.transaction:
             for callback in self._callbacks:
                 callback()
 
-    def remember(self) -> None:
-        """From now on this is the commit of this task's last call."""
-        _last_call.set(self)
+    def after_commit(self, callback: Callable[[], None]) -> None:
+        """Call `callback` once the transaction has committed; at once when there was none.
 
-    def after(self, callback: Callback) -> None:
-        if any(hook is self for _, hook, *_ in self._connection.run_on_commit):
+        Raises:
+            Unsupported: autocommit is off, so the application commits itself and Django does not report it.
+        """
+        connection = self.connection
+        if any(hook is self for _, hook, *_ in reversed(connection.run_on_commit)):
             # In the context of its caller: in the thread's own context asgiref does not allow new tasks.
             self._callbacks.append(partial(copy_context().run, callback))
-        elif self._connection.in_atomic_block or self._connection.autocommit:
+        elif connection.in_atomic_block or connection.autocommit:
             callback()
         else:
-            after_commit(self._connection, callback)
-
-    def is_of(self, alias: str) -> bool:
-        return self._connection.alias == alias
-
-
-_last_call: Final[ContextVar[Commit | None]] = ContextVar("notistore_django_last_call", default=None)
+            raise Unsupported(
+                f"with autocommit off Django does not report commits of {connection.alias!r}; publish after them "
+                "yourself"
+            )
 
 
-def after_last_call(alias: str, callback: Callback) -> None:
-    """Call `callback` once the transaction of this task's last call has committed; at once if it was in none."""
-    commit = _last_call.get()
-    if commit is not None and commit.is_of(alias):
-        commit.after(callback)
-    else:
-        callback()
+def _transaction(connection: BaseDatabaseWrapper) -> TransactionCallbacks | None:
+    """All hooks of the open transaction."""
+    return next((hook.transaction for _, hook, *_ in connection.run_on_commit if isinstance(hook, Hook)), None)
 
 
-def _keyword(sql: str) -> str:
-    return sql.rstrip("\"'` ") + " "
-
-
-def _name(sql: str) -> str:
-    return sql.rsplit(" ", 1)[-1]
+def _watch(execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: dict[str, Any]) -> Any:
+    connection = context["connection"]
+    try:
+        result = execute(sql, params, many, context)
+    except Exception:
+        if connection.vendor == "postgresql" and (transaction := _transaction(connection)) is not None:
+            transaction.failed()
+        raise
+    if isinstance(sql, str) and "SAVEPOINT" in sql and (transaction := _transaction(connection)) is not None:
+        transaction.executed(sql)
+    return result

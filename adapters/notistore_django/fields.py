@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final
 
 from django.core.exceptions import ValidationError
@@ -10,13 +10,11 @@ from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from notistore._validation import check_time
-from notistore.model import from_millis, to_millis
+from notistore.sql.dialect import Dialect, DialectName
+from notistore.sql.rows import time_encoder, utc
+from notistore.sql.table import column_type
 
-_TIME_TYPES: Final = {
-    "postgresql": "timestamp(3) with time zone",
-    "mysql": "datetime(3)",
-    "sqlite": "bigint",  # the same to SQLite as integer, which Prisma would read as 32 bits
-}
+_COLLATIONS: Final = {"postgresql": "C", "mariadb": "utf8mb4_nopad_bin", "mysql": "utf8mb4_0900_bin"}
 
 
 class NameField(models.CharField):  # type: ignore[type-arg]  # generic in the stubs only
@@ -33,7 +31,7 @@ class NameField(models.CharField):  # type: ignore[type-arg]  # generic in the s
         return super().db_type(connection)
 
     def db_parameters(self, connection: BaseDatabaseWrapper) -> Any:
-        return {**super().db_parameters(connection), "collation": _exact_collation(connection)}
+        return {**super().db_parameters(connection), "collation": _COLLATIONS.get(dialect_name(connection))}
 
 
 class UtcTimeField(models.Field):  # type: ignore[type-arg]
@@ -47,7 +45,7 @@ class UtcTimeField(models.Field):  # type: ignore[type-arg]
     description = "UTC time, in milliseconds"
 
     def db_type(self, connection: BaseDatabaseWrapper) -> str:
-        return _TIME_TYPES[connection.vendor]
+        return column_type("read_at", Dialect(dialect_name(connection)))
 
     def to_python(self, value: Any) -> datetime | None:
         if value is None or isinstance(value, datetime):
@@ -63,36 +61,21 @@ class UtcTimeField(models.Field):  # type: ignore[type-arg]
 
     def get_db_prep_value(self, value: Any, connection: BaseDatabaseWrapper, prepared: bool = False) -> Any:
         value = value if prepared else self.get_prep_value(value)
-        if not isinstance(value, datetime) or connection.vendor == "postgresql":
-            return value
-        if connection.vendor == "mysql":
-            return value.replace(tzinfo=None).isoformat(" ", "milliseconds")
-        return to_millis(value)
+        return time_encoder(dialect_name(connection))(value) if isinstance(value, datetime) else value
 
     def select_format(self, compiler: Any, sql: str, params: Any) -> tuple[str, Any]:
         """With USE_TZ off, Django selects local times without a time zone from PostgreSQL, which would be ambiguous."""
-        return (in_utc(sql) if compiler.connection.vendor == "postgresql" else sql), params
+        return (f"{sql} AT TIME ZONE 'UTC'" if compiler.connection.vendor == "postgresql" else sql), params
 
     def from_db_value(self, value: Any, expression: object, connection: BaseDatabaseWrapper) -> datetime | None:
-        if value is None:
-            return None
-        return from_millis(value) if isinstance(value, int) else value.replace(tzinfo=UTC)
+        return None if value is None else utc(value)
 
     def value_to_string(self, obj: models.Model) -> str:
         value = self.value_from_object(obj)
         return "" if value is None else value.isoformat()
 
 
-def in_utc(column: str) -> str:
-    """The SQL that reads a PostgreSQL column of this type as UTC without a zone, which `from_db_value` expects."""
-    return f"{column} AT TIME ZONE 'UTC'"
-
-
-def _exact_collation(connection: Any) -> str | None:
-    match connection.vendor:
-        case "postgresql":
-            return "C"
-        case "mysql":
-            return "utf8mb4_nopad_bin" if connection.mysql_is_mariadb else "utf8mb4_0900_bin"
-        case _:
-            return None
+def dialect_name(connection: Any) -> DialectName:
+    """The database, as a `notistore.sql.Dialect` names it."""
+    vendor: DialectName = connection.vendor
+    return "mariadb" if vendor == "mysql" and connection.mysql_is_mariadb else vendor

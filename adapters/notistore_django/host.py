@@ -7,24 +7,26 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Sequence
-from functools import cache, partial
+from contextvars import ContextVar
+from functools import cache
 from typing import Any, Final, TypeVar
 
 from asgiref.sync import sync_to_async
 from django.db import Error, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from notistore.sql import Dialect, Statements, Table, Work, statements_for
+from notistore.sql import CursorConnection, Dialect, Statements, Table, Work, statements_for
+from notistore.sql.dialect import DialectName
 
-from .after_commit import Commit, after_commit, after_last_call
-from .models import Notification as Row
+from .after_commit import Hook
+from .fields import dialect_name
 
 __all__ = ["AsyncDjangoHost", "DjangoHost"]
 
 T = TypeVar("T")
 
-_TABLE: Final = Table(Row._meta.db_table)
 _in_thread: Final = sync_to_async(operator.call)
+_last_call: Final[ContextVar[Hook | None]] = ContextVar("notistore_django_last_call", default=None)
 
 
 class DjangoHost:
@@ -34,26 +36,31 @@ class DjangoHost:
         self.using = using
 
     def perform(self, work: Work[T]) -> T:
-        connection = connections[self.using]
-        if connection.connection is None and not connection.in_atomic_block:
-            connection.ensure_connection()
+        connection = self._connection()
         # With autocommit off the application's transaction is open although there is no block.
         joined = connection.in_atomic_block or not connection.autocommit
         try:
-            if not work.begin(_statements(connection), joined=joined):
+            if not work.begin(_statements(dialect_name(connection)), joined=joined):
                 return work.run(_Sender(connection))
             with transaction.atomic(self.using):
                 return work.run(_Sender(connection))
         except Error:
-            if not joined:
-                _close_if_broken(connection)
+            broken = not joined and connection.connection is not None and connection.errors_occurred
+            if broken and not connection.is_usable():
+                connection.close()  # so that the next call opens another
             raise
 
     def cause(self, error: Exception) -> BaseException:
         return error.__cause__ or error if isinstance(error, Error) else error
 
     def after_commit(self, callback: Callable[[], None]) -> None:
-        after_commit(connections[self.using], callback)
+        Hook(self._connection()).after_commit(callback)
+
+    def _connection(self) -> BaseDatabaseWrapper:
+        connection = connections[self.using]
+        if connection.connection is None and not connection.in_atomic_block:
+            connection.ensure_connection()
+        return connection
 
 
 class AsyncDjangoHost:
@@ -64,20 +71,24 @@ class AsyncDjangoHost:
         self.cause = self._host.cause
 
     async def perform(self, work: Work[T]) -> T:
-        if not work.writes:
-            return await _in_thread(partial(self._host.perform, work))
-        result, commit = await _in_thread(partial(self._perform, work))
-        commit.remember()
-        return result
+        return await _in_thread(self._perform, work)
 
     def after_commit(self, callback: Callable[[], None]) -> None:
-        after_last_call(self._host.using, callback)
+        """Call `callback` once the transaction of this task's last call has committed; at once if it was in none."""
+        hook = _last_call.get()
+        if hook is None or hook.connection.alias != self._host.using:
+            callback()
+        else:
+            hook.after_commit(callback)
 
-    def _perform(self, work: Work[T]) -> tuple[T, Commit]:
-        return self._host.perform(work), Commit.of_call(connections[self._host.using])
+    def _perform(self, work: Work[T]) -> T:
+        result = self._host.perform(work)
+        if work.writes:
+            _last_call.set(Hook(connections[self._host.using]))  # asgiref sets it in the caller's context too
+        return result
 
 
-class _Sender:
+class _Sender(CursorConnection):
     """A Django connection as a `notistore.sql.Connection`."""
 
     __slots__ = ("_connection",)
@@ -85,31 +96,13 @@ class _Sender:
     def __init__(self, connection: BaseDatabaseWrapper) -> None:
         self._connection = connection
 
-    def fetch(self, sql: str, parameters: Sequence[Any], /) -> Sequence[Any]:
-        with self._connection.cursor() as cursor:
-            cursor.execute(sql, parameters)
-            rows: Sequence[Any] = cursor.fetchall()
-            return rows
-
-    def change(self, sql: str, parameters: Sequence[Any], /) -> int:
-        with self._connection.cursor() as cursor:
-            cursor.execute(sql, parameters)
-            count: int = cursor.rowcount
-            return count
-
-
-def _statements(connection: Any) -> Statements:
-    vendor = connection.vendor
-    return _statements_in("mariadb" if vendor == "mysql" and connection.mysql_is_mariadb else vendor)
+    def execute(self, sql: str, parameters: Sequence[Any]) -> Any:
+        cursor = self._connection.cursor()
+        cursor.execute(sql, parameters)
+        return cursor
 
 
 @cache
-def _statements_in(name: Any) -> Statements:
+def _statements(name: DialectName) -> Statements:
     # Django sets psycopg's time zone depending on USE_TZ.
-    return statements_for(_TABLE, Dialect(name, "%s", times_as_milliseconds=name == "postgresql"))
-
-
-def _close_if_broken(connection: BaseDatabaseWrapper) -> None:
-    """So that the next call opens another."""
-    if connection.connection is not None and connection.errors_occurred and not connection.is_usable():
-        connection.close()
+    return statements_for(Table(), Dialect(name, "%s", times_as_milliseconds=name == "postgresql"))

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib import import_module
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
 import django
@@ -19,8 +19,7 @@ from django.db import connections
 
 from notistore.errors import InvalidArgument
 
-if TYPE_CHECKING:
-    from .store import DjangoStore
+from .store import DjangoStore
 
 __all__ = ["database", "find_mysql_driver", "open_store"]
 
@@ -42,8 +41,6 @@ async def open_store(url: str) -> AsyncIterator[DjangoStore]:
             set, the alias of one of that project's databases.
     """
     _set_up_django()
-    from .store import DjangoStore
-
     own = "://" in url
     alias = f"notistore_{uuid.uuid4().hex}" if own else url
     if own:
