@@ -3,7 +3,7 @@
 An adapter for another SQL library implements a **host**: an object that runs one call on a connection of that library.
 This package has the rest: the table, the statements of each dialect, the calls of the contract, the translation of
 errors, retries, and the blocking and asynchronous stores. `notistore_sqlite`, `notistore_asyncpg` and
-`notistore_psycopg` are examples, of a hundred lines each. A complete asynchronous host over a connection pool:
+`notistore_psycopg` are examples. A complete asynchronous host over a connection pool:
 
     STATEMENTS = statements_for(Table(), Dialect("postgresql", "$"))
 
