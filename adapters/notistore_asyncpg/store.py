@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Final, TypeVar
 
@@ -22,6 +22,7 @@ from notistore.sql import (
     Work,
     statements_for,
 )
+from notistore.sql.connection import AsyncpgConnection
 
 __all__ = ["AsyncpgStore", "open_store"]
 
@@ -71,23 +72,6 @@ async def open_store(url: str) -> AsyncIterator[AsyncpgStore]:
         yield store
 
 
-class _Connection:
-    """An asyncpg connection as a `notistore.sql.AsyncConnection`."""
-
-    __slots__ = ("_connection",)
-
-    def __init__(self, connection: Any) -> None:
-        self._connection = connection
-
-    async def fetch(self, sql: str, parameters: Sequence[Any], /) -> Sequence[Any]:
-        rows: Sequence[Any] = await self._connection.fetch(sql, *parameters)
-        return rows
-
-    async def change(self, sql: str, parameters: Sequence[Any], /) -> int:
-        status: str = await self._connection.execute(sql, *parameters)
-        return int(status.rpartition(" ")[2]) if status[-1].isdecimal() else 0  # "UPDATE 3", but "CREATE TABLE"
-
-
 class _Pool(AsyncHost):
     """Runs each call on a connection of the pool, in autocommit mode."""
 
@@ -98,9 +82,9 @@ class _Pool(AsyncHost):
     async def perform(self, work: Work[T]) -> T:
         async with self._pool.acquire() as connection:
             if not work.begin(self._statements):
-                return await work.run_async(_Connection(connection))
+                return await work.run_async(AsyncpgConnection(connection))
             async with connection.transaction():
-                return await work.run_async(_Connection(connection))
+                return await work.run_async(AsyncpgConnection(connection))
 
 
 class _Bound(AsyncBoundHost):
@@ -120,9 +104,9 @@ class _Bound(AsyncBoundHost):
             self._watching = True
             self._connection.add_query_logger(self._watch)
         if not savepoint:
-            return await work.run_async(_Connection(self._connection))
+            return await work.run_async(AsyncpgConnection(self._connection))
         async with self._connection.transaction():
-            return await work.run_async(_Connection(self._connection))
+            return await work.run_async(AsyncpgConnection(self._connection))
 
     def after_commit(self, callback: Callable[[], None], /) -> None:
         if not self._watching or not self._connection.is_in_transaction():

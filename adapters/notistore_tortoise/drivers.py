@@ -18,6 +18,7 @@ from tortoise.exceptions import ConfigurationError
 from notistore.errors import InvalidArgument, StoreError
 from notistore.sql import AsyncConnection, Dialect, Statements, Table, statements_for
 from notistore.sql.cancellation import acquired, in_background
+from notistore.sql.connection import AsyncpgConnection
 
 __all__ = ["Driver", "driver_of"]
 
@@ -44,17 +45,8 @@ class Driver(AsyncConnection):
         return self._connection.transaction()  # type: ignore[no-any-return]
 
 
-class Asyncpg(Driver):
+class Asyncpg(AsyncpgConnection, Driver):
     statements = statements_for(Table(), Dialect("postgresql", "$"))
-
-    async def fetch(self, sql: str, parameters: Sequence[Any], /) -> Sequence[Any]:
-        rows: Sequence[Any] = await self._connection.fetch(sql, *parameters)
-        return rows
-
-    async def change(self, sql: str, parameters: Sequence[Any], /) -> int:
-        # "UPDATE 3", "INSERT 0 1", "CREATE TABLE"
-        count = (await self._connection.execute(sql, *parameters)).rpartition(" ")[2]
-        return int(count) if count.isdecimal() else 0
 
 
 class WithCursor(Driver):

@@ -14,6 +14,7 @@ __all__ = [
     "AsyncBoundHost",
     "AsyncConnection",
     "AsyncHost",
+    "AsyncpgConnection",
     "BoundHost",
     "Connection",
     "CursorConnection",
@@ -58,6 +59,23 @@ class AsyncConnection(Protocol):
     async def fetch(self, sql: str, parameters: Sequence[Any], /) -> Sequence[Any]: ...
 
     async def change(self, sql: str, parameters: Sequence[Any], /) -> int: ...
+
+
+class AsyncpgConnection:
+    """An `AsyncConnection` for a connection of asyncpg."""
+
+    __slots__ = ("_connection",)
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+
+    async def fetch(self, sql: str, parameters: Sequence[Any], /) -> Sequence[Any]:
+        rows: Sequence[Any] = await self._connection.fetch(sql, *parameters)
+        return rows
+
+    async def change(self, sql: str, parameters: Sequence[Any], /) -> int:
+        status: str = await self._connection.execute(sql, *parameters)
+        return int(status.rpartition(" ")[2]) if status[-1].isdecimal() else 0  # "UPDATE 3", but "CREATE TABLE"
 
 
 class Host(Protocol):
