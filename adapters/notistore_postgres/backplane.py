@@ -196,16 +196,15 @@ class PostgresBackplane:
     async def _agree(self, connection: Any, listening: set[str]) -> None:
         """LISTEN and UNLISTEN to match the subscribed keys; with nothing to change, check that the connection is
         alive."""
-        async with asyncio.timeout(_ANSWER_TIMEOUT):
-            added, dropped = self._keys.keys() - listening, listening - self._keys.keys()
-            for channel in added:
-                await connection.add_listener(channel, self._notified)
-                listening.add(channel)
-            for channel in dropped:
-                await connection.remove_listener(channel, self._notified)
-                listening.discard(channel)
-            if not added and not dropped:
-                await connection.execute("SELECT 1")
+        added, dropped = self._keys.keys() - listening, listening - self._keys.keys()
+        for channel in added:
+            await _answered(connection.add_listener(channel, self._notified))
+            listening.add(channel)
+        for channel in dropped:
+            await _answered(connection.remove_listener(channel, self._notified))
+            listening.discard(channel)
+        if not added and not dropped:
+            await _answered(connection.execute("SELECT 1"))
 
     async def _ask(self) -> None:
         """Return once the session listens on all channels; after a timeout `missed` is called when it does."""
@@ -223,3 +222,9 @@ class PostgresBackplane:
     def _late(self, asked: asyncio.Future[None]) -> None:
         if asked.exception() is None:
             self._missed()
+
+
+async def _answered(call: Awaitable[object]) -> None:
+    """Wait for the reply to one command. There is no limit for many, which take as many round trips."""
+    async with asyncio.timeout(_ANSWER_TIMEOUT):
+        await call

@@ -12,7 +12,7 @@ asyncpg = pytest.importorskip("asyncpg")
 from notistore import Inbox, Recipient, SseHub  # noqa: E402
 from notistore.errors import InvalidArgument  # noqa: E402
 from notistore.hub.events import REFETCH, Event  # noqa: E402
-from notistore_postgres import PostgresBackplane  # noqa: E402
+from notistore_postgres import PostgresBackplane, backplane  # noqa: E402
 from notistore_postgres.payloads import Joiner, Splitter  # noqa: E402
 
 from .conftest import prefix  # noqa: E402
@@ -155,6 +155,34 @@ async def test_a_channel_is_left_with_the_last_of_its_streams(postgres_url: str)
     assert await listened_to() == 64
     await plane.unsubscribe(keys[1:])
     assert await listened_to() == 1
+    await plane.close()
+
+
+async def test_many_channels_may_take_longer_than_one_reply(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Distant(asyncpg.Connection):  # type: ignore[misc]
+        async def add_listener(self, channel: str, callback: object) -> None:
+            await asyncio.sleep(0.05)
+            await super().add_listener(channel, callback)
+
+    received: list[str] = []
+    complete = asyncio.Event()
+
+    def receive(key: str, message: bytes) -> None:
+        received.append(key)
+        if len(received) == len(keys):
+            complete.set()
+
+    monkeypatch.setattr(backplane, "_ANSWER_TIMEOUT", 1.0)
+    plane = PostgresBackplane(
+        lambda: asyncpg.connect(postgres_url, connection_class=Distant), channels=1_000, prefix=prefix()
+    )
+    keys = [str(n) for n in range(50)]
+    await plane.open(receive, lambda: None)
+    await plane.subscribe(keys)
+    await plane.publish([(key, b"") for key in keys])
+    async with asyncio.timeout(60):
+        await complete.wait()
+    assert received == keys
     await plane.close()
 
 
