@@ -181,6 +181,7 @@ class MariaDBServer(Server):
             f"--port={self.port}",
             "--bind-address=127.0.0.1",
             "--skip-name-resolve",
+            "--skip-ssl",  # the proxies of the tests read the statements; since 11.4 it would offer TLS
             "--max-connections=200",
             "--innodb-flush-log-at-trx-commit=2",
             "--innodb-doublewrite=0",
