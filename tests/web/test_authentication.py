@@ -19,7 +19,7 @@ from websockets.asyncio.client import connect
 
 from notistore import Recipient
 
-from .served import Served, Stream
+from .served import Served, Stream, until
 
 PAGE = Path(__file__).parents[2] / "docs" / "authentication.md"
 
@@ -83,6 +83,7 @@ async def fastapi_app(uvicorn_server: Served, tmp_path: Path) -> AsyncIterator[S
     uvicorn_server.app = main.app
     yield app
     await app.http.aclose()
+    await until(lambda: not main.engine.pool.checkedout())  # the server may still be closing the last request's session
     await main.engine.dispose()
     del sys.modules[main.__name__]
 
