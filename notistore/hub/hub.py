@@ -220,8 +220,8 @@ class SseHub:
         """End every open stream of `recipient` in every process: after a logout, an erasure or a revoked permission.
 
         Events published before are still written, but it does not wait for those that a `publish_many` in progress has
-        not published yet. Browsers reconnect, and are authorised again. A process that is
-        disconnected from the backplane at that time keeps the recipient's streams until their lifetime ends.
+        not published yet. Browsers reconnect, and are authorised again. A process that is disconnected from the
+        backplane at that time keeps the recipient's streams until their lifetime ends.
         """
         self._call(self._end_everywhere, key_of(recipient))
 
