@@ -229,6 +229,27 @@ def test_pytest_prints_one_mistake_in_full_once(pytester):
     result.stdout.fnmatch_lines(["get/returns: *", "for the same reason as insert/stores, which says more"])
 
 
+def test_a_core_method_that_is_not_offered_fails_in_pytest_too(pytester):
+    pytester.makepyfile(
+        """
+        from notistore import MemoryStore, Unsupported
+        from notistore_conformance import NotificationStoreSuite
+
+        class KeepsAll(MemoryStore):
+            async def delete(self, *args, **kwargs):
+                raise Unsupported("this store deletes nothing")
+
+        class TestMine(NotificationStoreSuite):
+            def make_store(self):
+                return KeepsAll()
+        """
+    )
+    result = pytester.runpytest_subprocess("-p", "no:cacheprovider", "-q", "-k", "delete/", timeout=60)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert "skipped" not in result.parseoutcomes()
+    result.stdout.fnmatch_lines(["not offered: this store deletes nothing", "*TestMine: DOES NOT CONFORM*"])
+
+
 def test_an_import_that_fails_is_one_line_and_no_verdict(tmp_path, monkeypatch, capsys):
     monkeypatch.syspath_prepend(tmp_path)
     for name, source, reason in (

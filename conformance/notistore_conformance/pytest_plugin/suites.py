@@ -153,14 +153,14 @@ def settle(result: Result, item: pytest.Item, about: About) -> None:
     """End a test as the check ended, and leave the result where the plugin finds it for the report."""
     item.user_properties.append((PROPERTY, {"about": asdict(about), "result": result.to_dict()}))
     match result.outcome:
-        case Outcome.FAILED:
+        case Outcome.FAILED | Outcome.MISSING:
             first = item.config.stash.setdefault(_CAUSES, {}).setdefault((about.store, cause_of(result)), result.id)
             pytest.fail(result.message if first == result.id else shortened(result, first), pytrace=False)
         case Outcome.EXPECTED:
             pytest.xfail(result.message.splitlines()[0])
-        # The check does not apply to what is tested: an optional part is not offered, or the user has waived it with a
-        # reason. pytest's outcome for that is a skip with the reason; the report's verdict counts them by their kind.
+        # The check was not run, for a reason that its message gives: the part is optional and not offered, the user has
+        # waived it, or it needs something that is not installed. The verdict counts each kind, and the last is PARTIAL.
+        case Outcome.UNSUPPORTED:
+            pytest.skip(result.message)
         case Outcome.NOT_RUN | Outcome.WAIVED:
             pytest.skip(f"{result.outcome}: {result.message}")
-        case Outcome.UNSUPPORTED | Outcome.MISSING:
-            pytest.skip(result.message)
